@@ -1,0 +1,102 @@
+// Package memory keeps a log in memory. It is the embedded default, and the reference for every other
+// backend: it keeps all promises of package eventstore but durability, in the plainest way. Read commit.go
+// first.
+//
+// Everything is lost when the process ends. An event costs its own size and some 300 bytes.
+package memory
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/necrostack/necrostack/eventstore"
+	"github.com/necrostack/necrostack/internal/signal"
+)
+
+// Config of a memory store. The zero value works.
+type Config struct {
+	Store eventstore.Config
+}
+
+// Open makes an empty store.
+func Open(cfg Config) *eventstore.Store { return eventstore.New(New(), cfg.Store) }
+
+// Backend is a log in memory: an eventstore.Backend with every optional interface. It is safe for
+// concurrent use, also by several stores.
+type Backend struct {
+	wake signal.Signal
+
+	mu        sync.RWMutex
+	log       []eventstore.Event    // log[p-1] is the event at position p; never changed, only added to
+	firsts    []eventstore.Position // the first position of the commit that the event came with
+	ids       map[uuid.UUID]eventstore.Position
+	streams   map[eventstore.Stream]positions
+	category  map[string]positions
+	types     map[string]positions
+	tags      map[string]positions
+	consumers map[string][]eventstore.Partition
+	members   map[string]member
+	roster    int64
+	timers    map[uuid.UUID]*timer // every schedule there ever was
+	due       []*timer             // those to come, earliest first
+	reserved  map[uuid.UUID]bool   // event ids of schedules that have not fired
+	parked    map[uuid.UUID]eventstore.Parked
+}
+
+var (
+	_ eventstore.Backend   = (*Backend)(nil)
+	_ eventstore.Waker     = (*Backend)(nil)
+	_ eventstore.Leaser    = (*Backend)(nil)
+	_ eventstore.Scheduler = (*Backend)(nil)
+	_ eventstore.Parker    = (*Backend)(nil)
+)
+
+// New makes an empty backend, for tests that wrap it or share it between stores.
+func New() *Backend {
+	return &Backend{
+		ids:       map[uuid.UUID]eventstore.Position{},
+		streams:   map[eventstore.Stream]positions{},
+		category:  map[string]positions{},
+		types:     map[string]positions{},
+		tags:      map[string]positions{},
+		consumers: map[string][]eventstore.Partition{},
+		members:   map[string]member{},
+		timers:    map[uuid.UUID]*timer{},
+		reserved:  map[uuid.UUID]bool{},
+		parked:    map[uuid.UUID]eventstore.Parked{},
+	}
+}
+
+// Close implements eventstore.Backend. The log stays readable by other stores that share the backend.
+func (b *Backend) Close() error { return nil }
+
+// Wait implements eventstore.Waker. It misses nothing.
+func (b *Backend) Wait(ctx context.Context, seen eventstore.Pulse) (eventstore.Pulse, error) {
+	for {
+		woken := b.wake.Wait()
+		b.mu.RLock()
+		now := eventstore.Pulse{Head: b.head(), Roster: b.roster}
+		b.mu.RUnlock()
+		if now != seen {
+			return now, nil
+		}
+		select {
+		case <-woken:
+		case <-ctx.Done():
+			return now, nil
+		}
+	}
+}
+
+func (b *Backend) head() eventstore.Position { return eventstore.Position(len(b.log)) }
+
+// now is the store's clock. It never runs behind the log's last event.
+func (b *Backend) now() time.Time {
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	if n := len(b.log); n > 0 && now.Before(b.log[n-1].Time) {
+		return b.log[n-1].Time
+	}
+	return now
+}

@@ -1,0 +1,127 @@
+package eventstore
+
+import (
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Commit is the atomic unit of writing: everything in it happens, or nothing does. Sent again unchanged, it
+// returns its first result and writes nothing; it is recognised by the ids of its events, else of its
+// schedules, else by its checkpoints.
+type Commit struct {
+	Appends     []Append     // what is added to the log, in this order
+	Unless      []Condition  // each refuses the commit if an event matches
+	Checkpoints []Checkpoint // how far consumers have come; each also proves the right to commit
+	Parks       []Parked     // events set aside; needs the checkpoint of their consumer's partition
+	Unparks     []uuid.UUID  // parked entries taken back; refused with ErrFenced if one is gone already
+	Schedules   []Schedule   // appends with a due time
+	Cancels     []uuid.UUID  // schedules called off; one that has fired or never was is no error
+}
+
+// Append adds events to one stream. Of the events it takes ID, Type, Tags, Data and Metadata; the store
+// gives the rest. Several appends of a commit may name one stream: each expectation is about the version
+// before the commit.
+type Append struct {
+	Stream Stream
+	Expect Expected
+	Events []Event
+}
+
+// Checkpoint moves a consumer's partition. It is refused with ErrFenced unless Epoch is current and the
+// partition stands at From. To may equal From: then it only proves the right to commit.
+type Checkpoint struct {
+	Consumer  string
+	Partition int
+	Epoch     int64
+	From, To  Position
+}
+
+// Schedule is an append that the log makes by itself when it is due. It expects nothing of its stream, and
+// its event ids are fixed when it is made. An ID is used once, for ever.
+type Schedule struct {
+	ID     uuid.UUID
+	Due    time.Time // by the store's clock
+	Append Append    // Expect must be Any
+}
+
+// Parked is an event that a consumer has set aside: an entry of its dead-letter queue.
+type Parked struct {
+	ID        uuid.UUID // parking the same entry again changes nothing
+	Consumer  string
+	Partition int
+	Key       string    // what the event was handled for; later events of the key wait behind it
+	Position  Position  // of the event
+	Event     uuid.UUID // its id
+	Attempts  int       // 0: never tried, it waits behind an earlier entry of its key
+	Failures  []Failure // the last ones, oldest first
+	At        time.Time // when it was parked; given by the store
+}
+
+// Failure is one failed attempt.
+type Failure struct {
+	At    time.Time
+	Error string // the chain of errors, shortened to 4 KiB
+}
+
+// Result is what a commit came to.
+type Result struct {
+	Position Position  // of its last event. Its events stand one behind the other. 0 if it appended none
+	Versions []Version // of the stream after each append, in their order
+}
+
+// Version is the version of the last append's stream, or 0.
+func (r Result) Version() Version {
+	if len(r.Versions) == 0 {
+		return 0
+	}
+	return r.Versions[len(r.Versions)-1]
+}
+
+// events counts the events that a commit appends at once.
+func (c *Commit) events() (n int) {
+	for i := range c.Appends {
+		n += len(c.Appends[i].Events)
+	}
+	return n
+}
+
+// clone copies whatever of c a caller could still change.
+func (c Commit) clone() Commit {
+	c.Appends = cloneEach(c.Appends, Append.clone)
+	c.Unless = cloneEach(c.Unless, func(x Condition) Condition { return x })
+	c.Checkpoints = cloneEach(c.Checkpoints, func(x Checkpoint) Checkpoint { return x })
+	c.Parks = cloneEach(c.Parks, Parked.Clone)
+	c.Unparks = cloneEach(c.Unparks, func(x uuid.UUID) uuid.UUID { return x })
+	c.Schedules = cloneEach(c.Schedules, Schedule.Clone)
+	c.Cancels = cloneEach(c.Cancels, func(x uuid.UUID) uuid.UUID { return x })
+	return c
+}
+
+func (a Append) clone() Append {
+	a.Events = cloneEach(a.Events, Event.Clone)
+	return a
+}
+
+// Clone returns a copy that shares no memory with s.
+func (s Schedule) Clone() Schedule {
+	s.Append = s.Append.clone()
+	return s
+}
+
+// Clone returns a copy that shares no memory with p.
+func (p Parked) Clone() Parked {
+	p.Failures = cloneEach(p.Failures, func(f Failure) Failure { return f })
+	return p
+}
+
+func cloneEach[T any](from []T, clone func(T) T) []T {
+	if len(from) == 0 {
+		return nil
+	}
+	to := make([]T, len(from))
+	for i, x := range from {
+		to[i] = clone(x)
+	}
+	return to
+}

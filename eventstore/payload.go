@@ -1,0 +1,136 @@
+package eventstore
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+
+	"github.com/google/uuid"
+)
+
+// Payload is a plain struct that names its event type. The name must not depend on the value: the zero
+// value answers for all.
+type Payload interface{ EventType() string }
+
+// Tagger is implemented by payloads that carry tags.
+type Tagger interface{ EventTags() []string }
+
+// Versioned is implemented by payloads whose schema has changed; without it the version is 1.
+type Versioned interface{ SchemaVersion() int }
+
+// Recorded is a payload with the event it came in. Wherever a handler takes a payload E, it may take
+// Recorded[E] in its place.
+type Recorded[E Payload] struct {
+	Event
+	Payload E
+}
+
+// EventType forwards to E.
+func (Recorded[E]) EventType() string { var e E; return e.EventType() }
+
+func (Recorded[E]) payloadType() (string, error) { return TypeOf[E]() }
+
+func (r *Recorded[E]) record(ev Event) (err error) {
+	r.Event = ev.Clone() // other handlers see the same event
+	r.Payload, err = Decode[E](ev)
+	return err
+}
+
+// Decode reads an event's payload. Every call makes a fresh value, so handlers share nothing.
+func Decode[E Payload](ev Event) (e E, err error) {
+	if r, ok := any(&e).(interface{ record(ev Event) error }); ok {
+		return e, r.record(ev)
+	}
+	switch {
+	case ev.fault != nil:
+		err = ev.fault
+	case ev.codec != nil:
+		err = ev.codec.Decode(ev.Data, &e)
+	default:
+		err = jsonCodec{}.Decode(ev.Data, &e)
+	}
+	if err != nil {
+		err = fmt.Errorf("decode %s at %s@%d: %w", ev.Type, ev.Stream, ev.Version, err)
+	}
+	return e, err
+}
+
+// TypeOf returns the event type that handlers of E listen to, or why E cannot be a payload: pointers and
+// interfaces cannot, nor can a type whose zero value has no name.
+func TypeOf[E Payload]() (name string, err error) {
+	t := reflect.TypeFor[E]()
+	if k := t.Kind(); k == reflect.Pointer || k == reflect.Interface {
+		return "", fmt.Errorf("payload %s is a %s: take a struct", t, k)
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("payload %s: EventType of the zero value panics: %v", t, p)
+		}
+	}()
+	var e E
+	if r, ok := any(e).(interface{ payloadType() (string, error) }); ok {
+		return r.payloadType()
+	}
+	name = e.EventType()
+	if err := checkName("event type", name); err != nil {
+		return "", fmt.Errorf("payload %s: %w", t, err)
+	}
+	return name, nil
+}
+
+// Draft is a payload on its way into the log, with more said about it than its type.
+type Draft struct {
+	Payload
+	ID     uuid.UUID // Defaults to a new UUIDv7
+	Stream Stream    // Defaults to where the handler writes
+	Tags   []string  // added to the payload's own
+}
+
+// In directs a payload to a stream.
+func In(s Stream, p Payload) Draft { return Draft{Payload: p, Stream: s} }
+
+// Encode makes an event of a payload, in JSON. Its stream is empty unless p is a Draft that names one.
+func Encode(p Payload) (Event, error) { return encode(jsonCodec{}, p) }
+
+// Encode is the function Encode with the store's codec.
+func (s *Store) Encode(p Payload) (Event, error) { return encode(s.cfg.Codec, p) }
+
+func encode(codec Codec, p Payload) (e Event, err error) {
+	for {
+		d, ok := p.(Draft)
+		if !ok {
+			break
+		}
+		if e.Stream == "" {
+			e.Stream = d.Stream
+		}
+		if e.ID == uuid.Nil {
+			e.ID = d.ID
+		}
+		e.Tags, p = append(e.Tags, d.Tags...), d.Payload
+	}
+	if v := reflect.ValueOf(p); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		return Event{}, fmt.Errorf("encode event: %w", invalid("payload", "is nil"))
+	}
+	e.Type = p.EventType()
+	if e.Data, err = codec.Encode(p); err != nil {
+		return Event{}, fmt.Errorf("encode %s: %w: %w", e.Type, ErrInvalid, err)
+	}
+	if e.ID == uuid.Nil {
+		if e.ID, err = uuid.NewV7(); err != nil {
+			return Event{}, fmt.Errorf("encode %s: %w", e.Type, err)
+		}
+	}
+	if t, ok := p.(Tagger); ok {
+		e.Tags = append(e.Tags, t.EventTags()...)
+	}
+	if len(e.Tags) > 1 {
+		slices.Sort(e.Tags)
+		e.Tags = slices.Compact(e.Tags)
+	}
+	if v, ok := p.(Versioned); ok {
+		e.Metadata.Schema = v.SchemaVersion()
+	}
+	e.codec = codec
+	return e, nil
+}

@@ -1,0 +1,213 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/necrostack/necrostack/internal/signal"
+)
+
+// Config of a Store. The zero value works.
+type Config struct {
+	Upcasters []Upcaster    // read old schemas as new ones. Defaults to none
+	Codec     Codec         // reads and writes payloads. Defaults to encoding/json
+	MaxData   int           // bytes of one payload. Defaults to 1 MiB
+	MaxEvents int           // events of one commit. Defaults to 10,000
+	MaxCommit int           // bytes of the payloads of one commit. Defaults to 64 MiB
+	Poll      time.Duration // the longest a reader sleeps when nothing wakes it. Defaults to 1 s
+}
+
+// Validate reports all faults at once.
+func (cfg Config) Validate() error {
+	_, err := newUpcasts(cfg.Upcasters)
+	if cfg.MaxData < 0 || cfg.MaxEvents < 0 || cfg.MaxCommit < 0 || cfg.Poll < 0 {
+		err = errors.Join(err, invalid("store config", "has a negative limit"))
+	}
+	return err
+}
+
+func (cfg Config) withDefaults() Config {
+	if cfg.Codec == nil {
+		cfg.Codec = jsonCodec{}
+	}
+	orDefault(&cfg.MaxData, 1<<20)
+	orDefault(&cfg.MaxEvents, 10_000)
+	orDefault(&cfg.MaxCommit, 64<<20)
+	orDefault(&cfg.Poll, time.Second)
+	return cfg
+}
+
+func orDefault[T int | time.Duration](field *T, value T) {
+	if *field == 0 {
+		*field = value
+	}
+}
+
+// Store is a log as users hold it. It checks limits, gathers the commits of many goroutines into batches,
+// and reads old schemas as new ones. It is safe for concurrent use.
+type Store struct {
+	backend Backend
+	cfg     Config
+	fault   error // of cfg
+	upcasts *upcasts
+	writer  *writer
+	moved   signal.Signal // checkpoints have moved through this store
+}
+
+// New makes a store on a backend. It is for implementers, and for tests that wrap a backend; users open a
+// store from a backend's package. A faulty Config is reported by the first use.
+func New(b Backend, cfg Config) *Store {
+	s := &Store{backend: b, cfg: cfg.withDefaults(), fault: cfg.Validate()}
+	if s.fault == nil {
+		s.upcasts, _ = newUpcasts(cfg.Upcasters)
+	}
+	s.writer = newWriter(b, &s.moved)
+	return s
+}
+
+// Backend returns the port, for assertions on its optional interfaces.
+func (s *Store) Backend() Backend { return s.backend }
+
+// Fault is what Config.Validate found; everything the store is asked to do fails with it.
+func (s *Store) Fault() error { return s.fault }
+
+// Close waits for commits under way, refuses new ones with ErrClosed, and closes the backend.
+func (s *Store) Close() error {
+	s.writer.close()
+	return s.backend.Close()
+}
+
+// Commit writes c, whole or not at all. It fails with ErrInvalid, ErrConflict, ErrFenced, ErrIDReused or
+// ErrClosed, all of which mean that nothing was written, or with ErrOutcomeUnknown. If ctx ends while c
+// waits for its turn, nothing was written and the error is the context's; if c was under way already, its
+// outcome is unknown. The caller keeps what c refers to.
+func (s *Store) Commit(ctx context.Context, c Commit) (Result, error) {
+	return s.commit(ctx, c.clone())
+}
+
+// Append commits payloads to one stream, each with a new id unless it is a Draft with one.
+func (s *Store) Append(ctx context.Context, to Stream, expect Expected, payloads ...Payload) (Result, error) {
+	a := Append{Stream: to, Expect: expect, Events: make([]Event, len(payloads))}
+	for i, p := range payloads {
+		e, err := s.Encode(p)
+		if err != nil {
+			return Result{}, err
+		}
+		if e.Stream != "" && e.Stream != to {
+			return Result{}, fmt.Errorf("append to %s: %w", to, invalid("event", "%s is directed to %s", e.Type, e.Stream))
+		}
+		a.Events[i] = e
+	}
+	return s.commit(ctx, Commit{Appends: []Append{a}})
+}
+
+// commit takes over what c refers to.
+func (s *Store) commit(ctx context.Context, c Commit) (Result, error) {
+	if s.fault != nil {
+		return Result{}, s.fault
+	}
+	if err := s.cfg.validate(&c); err != nil {
+		return Result{}, fmt.Errorf("commit: %w", err)
+	}
+	from := MetadataFrom(ctx)
+	for i := range c.Appends {
+		c.Appends[i].trace(from)
+	}
+	for i := range c.Schedules {
+		c.Schedules[i].Due = c.Schedules[i].Due.UTC().Truncate(time.Microsecond)
+		c.Schedules[i].Append.trace(from)
+	}
+	for i := range c.Unless {
+		c.Unless[i].Query = s.upcasts.expand(c.Unless[i].Query)
+	}
+	return s.writer.write(ctx, c)
+}
+
+// trace fills in what events do not say about their origin themselves.
+func (a *Append) trace(from Metadata) {
+	for i := range a.Events {
+		e := &a.Events[i]
+		e.Stream = a.Stream
+		e.Metadata.fill(from)
+		if e.Metadata.Correlation == uuid.Nil {
+			e.Metadata.Correlation = e.ID
+		}
+	}
+}
+
+// Read yields the events that match q within r, in order, from one snapshot of the log. An error ends it.
+// Events of old schemas come through the upcasters; q selects by what they become.
+func (s *Store) Read(ctx context.Context, q Query, r Range) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		err := s.fault
+		if err == nil {
+			err = errors.Join(q.Validate(), r.validate())
+		}
+		if err == nil {
+			err = s.read(ctx, q, r, yield)
+		}
+		if err != nil {
+			yield(Event{}, fmt.Errorf("read: %w", err))
+		}
+	}
+}
+
+// read yields events and returns the error that ended them.
+func (s *Store) read(ctx context.Context, q Query, r Range, yield func(Event, error) bool) error {
+	var head, last Position
+	n, stored := 0, r
+	stored.Through = &head
+	expanded := s.upcasts.expand(q)
+	for e, err := range s.backend.Read(ctx, expanded, stored) {
+		if err != nil {
+			return err
+		}
+		n, last = n+1, e.Position
+		e.codec = s.cfg.Codec
+		if !s.upcasts.each(e, q, yield) {
+			if !r.Backward {
+				r.report(last)
+			}
+			return nil
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	switch {
+	case !r.Backward && r.Limit > 0 && n == r.Limit:
+		r.report(last)
+	case r.UpTo > 0:
+		r.report(min(head, r.UpTo))
+	default:
+		r.report(head)
+	}
+	return nil
+}
+
+func (r Range) report(through Position) {
+	if r.Through != nil {
+		*r.Through = through
+	}
+}
+
+func (r Range) validate() error {
+	if r.After < 0 || r.UpTo < 0 || r.Limit < 0 {
+		return invalid("range", "after %d up to %d limit %d: has a negative bound", r.After, r.UpTo, r.Limit)
+	}
+	return nil
+}
+
+// Head returns the position of the last event, 0 for an empty log.
+func (s *Store) Head(ctx context.Context) (head Position, err error) {
+	for _, err := range s.Read(ctx, Query{}, Range{Through: &head}) {
+		if err != nil {
+			return 0, err
+		}
+	}
+	return head, nil
+}

@@ -1,0 +1,106 @@
+package eventstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Wait returns the log's pulse as soon as it differs from what was seen, and at the latest after
+// Config.Poll. It returns early, without an error, when ctx ends.
+func (s *Store) Wait(ctx context.Context, seen Pulse) (Pulse, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Poll)
+	defer cancel()
+	if w, ok := s.backend.(Waker); ok {
+		return w.Wait(ctx, seen)
+	}
+	for {
+		head, err := s.Head(ctx)
+		if ctx.Err() != nil {
+			return seen, nil
+		}
+		if err != nil || head != seen.Head {
+			return Pulse{Head: head, Roster: seen.Roster}, err
+		}
+		sleep(ctx, waitPoll)
+	}
+}
+
+// waitPoll is how often a wait looks for what nothing announces: the progress of other processes, and the
+// head of a backend that is no Waker.
+const waitPoll = 5 * time.Millisecond
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// WaitFor returns when every partition of the consumer has done the event at position p and all before it,
+// wherever it runs. It fails with ErrParked if that event was set aside, with ErrInvalid if p is beyond the
+// head or nobody ever ran the consumer, and with the context's error.
+func (s *Store) WaitFor(ctx context.Context, consumer string, p Position) error {
+	err := s.waitFor(ctx, consumer, p)
+	if err != nil {
+		return fmt.Errorf("wait for %s at position %d: %w", consumer, p, err)
+	}
+	return nil
+}
+
+func (s *Store) waitFor(ctx context.Context, consumer string, p Position) error {
+	leaser, ok := s.backend.(Leaser)
+	if !ok {
+		return fmt.Errorf("backend %T keeps no consumers", s.backend)
+	}
+	head, err := s.Head(ctx)
+	if err != nil {
+		return err
+	}
+	if p < 0 || p > head {
+		return invalid("position", "%d is beyond the head, which is %d", p, head)
+	}
+	for {
+		moved := s.moved.Wait()
+		r, err := leaser.Roster(ctx, consumer)
+		switch {
+		case err != nil:
+			return err
+		case len(r.Partitions) == 0:
+			return invalid("consumer", "%q is not known to the log", consumer)
+		case r.Position() >= p:
+			return s.notParked(ctx, consumer, p)
+		}
+		t := time.NewTimer(waitPoll)
+		select {
+		case <-moved:
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return errors.Join(context.Cause(ctx), fmt.Errorf("it stands at %d", r.Position()))
+		}
+		t.Stop()
+	}
+}
+
+func (s *Store) notParked(ctx context.Context, consumer string, p Position) error {
+	parker, ok := s.backend.(Parker)
+	if !ok {
+		return nil
+	}
+	for entry, err := range parker.Parked(ctx, ParkedFilter{Consumer: consumer}) {
+		if err != nil {
+			return err
+		}
+		if entry.Position == p {
+			return ErrParked
+		}
+		if entry.Position > p {
+			break
+		}
+	}
+	return nil
+}
