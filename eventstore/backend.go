@@ -32,8 +32,8 @@ type Backend interface {
 
 // Outcome is what became of one commit of a batch.
 type Outcome struct {
-	Result Result
-	Err    error // *ConflictError, *ConditionError, *FencedError, ErrIDReused, or nil
+	Result Result // but for First, which the Store fills in
+	Err    error  // *ConflictError, *ConditionError, *FencedError, ErrIDReused, or nil
 }
 
 // Range bounds a read. The zero Range is the whole log, oldest first.

@@ -66,7 +66,8 @@ type Failure struct {
 
 // Result is what a commit came to.
 type Result struct {
-	Position Position  // of its last event. Its events stand one behind the other. 0 if it appended none
+	First    Position  // of its first event. Its events stand one behind the other
+	Position Position  // of its last event; 0 if it appended none
 	Versions []Version // of the stream after each append, in their order
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Fold builds a state from events. Aggregates, decisions, sagas, views and reads through time all use it.
@@ -12,9 +13,10 @@ type Fold[S any] []Folder[S]
 
 // Folder is one case of a Fold, made by On.
 type Folder[S any] struct {
-	typ   string
-	fold  func(*S, Event) error
-	fault error
+	typ      string
+	fold     func(*S, Event) error
+	recorded bool // it takes Recorded
+	fault    error
 }
 
 // On folds events of E's type into a state. E may be Recorded, to see the whole event.
@@ -23,7 +25,8 @@ func On[S any, E Payload](fold func(state *S, e E)) Folder[S] {
 	if fold == nil && fault == nil {
 		fault = fmt.Errorf("fold of %s is nil", name)
 	}
-	return Folder[S]{typ: name, fault: fault, fold: func(s *S, ev Event) error {
+	_, recorded := any(*new(E)).(interface{ payloadType() (string, error) })
+	return Folder[S]{typ: name, fault: fault, recorded: recorded, fold: func(s *S, ev Event) error {
 		e, err := Decode[E](ev)
 		if err == nil {
 			fold(s, e)
@@ -39,6 +42,11 @@ func (f Fold[S]) Types() []string {
 		types[i] = f[i].typ
 	}
 	return types
+}
+
+// SeesRecord reports whether a case takes Recorded, and so may use what only the log gives to an event.
+func (f Fold[S]) SeesRecord() bool {
+	return slices.ContainsFunc(f, func(c Folder[S]) bool { return c.recorded })
 }
 
 // Validate reports all faults at once: two cases for one type, and types that cannot be payloads.

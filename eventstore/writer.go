@@ -148,6 +148,9 @@ func (w *writer) commit(batch []*request) {
 		} else {
 			r.outcome = outcomes[i]
 		}
+		if p := r.outcome.Result.Position; p > 0 {
+			r.outcome.Result.First = p - Position(r.commit.events()) + 1
+		}
 		if r.outcome.Err != nil {
 			r.outcome = Outcome{Err: describe(r)}
 		}

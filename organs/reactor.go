@@ -1,0 +1,84 @@
+package organs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/necrostack/necrostack/eventstore"
+	"github.com/necrostack/necrostack/spine"
+)
+
+// Reactor maps events to events. Its output counts exactly once; what it does outside happens at least once,
+// so use the event's id as idempotency key there (take eventstore.Recorded to see it).
+type Reactor struct {
+	Name   string
+	On     Reactions
+	Key    eventstore.Key // which events keep their order. Defaults to eventstore.ByStream
+	Policy spine.Policy
+}
+
+// Reactions lists a reactor's handlers, one for each event type.
+type Reactions []Reaction
+
+// Reaction is one handler of a Reactor, made by React.
+type Reaction struct {
+	typ   string
+	react func(ctx context.Context, ev eventstore.Event) (Events, error)
+	fault error
+}
+
+// React handles events of E's type. What it returns goes to the event's own stream, unless eventstore.In
+// says otherwise. An error means: try again, and if that does not help, park the event; spine.Park(err) means
+// park it now, and commit what was returned with it.
+func React[E eventstore.Payload](react func(ctx context.Context, e E) (Events, error)) Reaction {
+	name, fault := eventstore.TypeOf[E]()
+	if react == nil && fault == nil {
+		fault = fmt.Errorf("reaction to %s is nil", name)
+	}
+	return Reaction{name, func(ctx context.Context, ev eventstore.Event) (Events, error) {
+		e, err := eventstore.Decode[E](ev)
+		if err != nil {
+			return nil, spine.Park(err) // it will not get better
+		}
+		return react(ctx, e)
+	}, fault}
+}
+
+// Attach implements spine.Organ.
+func (r Reactor) Attach(st *eventstore.Store) (spine.Wiring, error) {
+	w := spine.Wiring{Name: r.Name, Key: r.Key, Policy: r.Policy}
+	by := make(map[string]Reaction, len(r.On))
+	var errs []error
+	for i, x := range r.On {
+		_, twice := by[x.typ]
+		switch {
+		case x.fault != nil:
+			errs = append(errs, x.fault)
+		case x.react == nil:
+			errs = append(errs, fmt.Errorf("reaction %d is empty: make it with React", i+1))
+		case twice:
+			errs = append(errs, fmt.Errorf("two reactions to %s", x.typ))
+		}
+		by[x.typ] = x
+		w.Listens = w.Listens.Or(eventstore.OfType(x.typ))
+	}
+	w.Handle = func(ctx context.Context, in spine.Input) (out spine.Output, err error) {
+		events, failed := by[in.Type].react(ctx, in.Event)
+		if out.Commit, _, err = commitOf(st, events, in.Stream, eventstore.Any); err != nil {
+			return spine.Output{}, fmt.Errorf("reaction to %s: %w", in.Type, err)
+		}
+		return out, failed
+	}
+	return w, errors.Join(errs...)
+}
+
+// Try reacts to one event, without a store.
+func (r Reactor) Try(ctx context.Context, ev eventstore.Event) (Events, error) {
+	for _, x := range r.On {
+		if x.typ == ev.Type {
+			return x.react(ctx, ev)
+		}
+	}
+	return nil, fmt.Errorf("%s has no reaction to %s", r.Name, ev.Type)
+}

@@ -1,0 +1,203 @@
+package spine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/necrostack/necrostack/eventstore"
+)
+
+// Bounds of what one commit of a lane takes together.
+const (
+	batchInputs = 256
+	batchEvents = 1000
+	batchTime   = 100 * time.Millisecond // handlers' time; slow handlers commit each event
+	lastWord    = time.Second            // how long a handler may take to notice that its time is up
+)
+
+// work is what handling a batch came to.
+type work struct {
+	done   int // events settled: handled, parked or skipped
+	output joined
+	parks  []eventstore.Parked
+	aside  []aside // the events that were parked or skipped for a failure
+	err    error   // of the event behind those done; nil if there was only no time or no room for it
+}
+
+// aside is an event that its policy has settled without success.
+type aside struct {
+	event *eventstore.Event
+	err   error
+}
+
+// failures counts the failed attempts.
+func (w *work) failures() int {
+	n := len(w.aside)
+	if w.err != nil {
+		n++
+	}
+	return n
+}
+
+// set sets an event aside.
+func (w *work) set(l *lane, in *Input, fails []eventstore.Failure, err error) {
+	w.aside = append(w.aside, aside{&in.Event, err})
+	if l.consumer.Policy.OnError != ErrorStore {
+		return
+	}
+	for _, k := range keysOf(in) {
+		w.parks = append(w.parks, l.entry(in, k, fails))
+	}
+}
+
+type batchKey struct{}
+
+// Batch identifies the events whose outputs are to go into one commit: it returns the same value to the
+// handlers of all of them, and different values to all others. It is nil outside of a handler.
+func Batch(ctx context.Context) any { return ctx.Value(batchKey{}) }
+
+// attempt runs handlers for a batch, in a goroutine that can be given up: it owns what it works on, and its
+// result is dropped when nobody waits for it any more. attempts counts from 1 for the first input.
+func (l *lane) attempt(ctx context.Context, batch []Input, number int) work {
+	deadline := l.consumer.Policy.Deadline
+	if len(batch) > 1 {
+		deadline += l.batchTime() // which the others may take before the last one begins
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, deadline, ErrDeadline)
+	defer cancel()
+	results := make(chan work, 1)
+	ctx = context.WithValue(ctx, batchKey{}, new(byte))
+	go func() { results <- l.handle(ctx, batch, number) }()
+	select {
+	case w := <-results:
+		return w
+	case <-ctx.Done():
+	}
+	late := time.NewTimer(lastWord)
+	defer late.Stop()
+	select {
+	case w := <-results:
+		return w
+	case <-late.C:
+	}
+	l.engine.abandon(l, &batch[0].Event, results)
+	return work{err: fmt.Errorf("%w, and ignores it", context.Cause(ctx))}
+}
+
+// batchTime is how long handlers may work for one commit: slow ones commit each event.
+func (l *lane) batchTime() time.Duration { return min(batchTime, l.consumer.Policy.Deadline/4) }
+
+// abandon counts a handler until it returns, and then withdraws what it returned.
+func (e *engine) abandon(l *lane, first *eventstore.Event, results <-chan work) {
+	l.observe(context.Background(), Observation{Step: Abandoned, Event: first})
+	if e.abandoned.Add(1) >= int64(e.cfg.Abandoned) {
+		e.fail(fmt.Errorf("organ %s: %w: %d", l.consumer.Name, ErrAbandoned, e.abandoned.Load()))
+	}
+	go func() {
+		w := <-results
+		w.output.settle(eventstore.Result{}, ErrDeadline)
+		e.abandoned.Add(-1)
+	}()
+}
+
+// handle calls the handler for one event after the other. Parts of one stored event stay together.
+func (l *lane) handle(ctx context.Context, batch []Input, number int) (w work) {
+	start := time.Now()
+	for w.done < len(batch) {
+		group := batch[w.done : w.done+whole(batch[w.done:])]
+		outputs, parked := make([]Output, len(group)), work{}
+		for i := range group {
+			out, err := l.call(ctx, &group[i], number)
+			outputs[i] = out
+			if w.done > 0 && errors.Is(err, ErrCommitFirst) {
+				settleAll(outputs, err)
+				return w
+			}
+			if isPark(err) {
+				parked.set(l, &group[i], []eventstore.Failure{failure(err)}, err)
+			} else if err != nil {
+				w.err = err
+				settleAll(outputs, err)
+				return w
+			}
+		}
+		if !w.output.join(outputs, w.done > 0) {
+			settleAll(outputs, errNotJoined)
+			return w
+		}
+		w.done, number = w.done+len(group), 1
+		w.parks, w.aside = append(w.parks, parked.parks...), append(w.aside, parked.aside...)
+		if len(parked.aside) > 0 || time.Since(start) > l.batchTime() {
+			return w // the keys that wait now must be looked at again
+		}
+	}
+	return w
+}
+
+func settleAll(outputs []Output, err error) {
+	for i := range outputs {
+		outputs[i].settle(eventstore.Result{}, err)
+	}
+}
+
+// call calls the handler for one event. A panic is a failure.
+func (l *lane) call(ctx context.Context, in *Input, number int) (out Output, err error) {
+	o := Observation{
+		Step: EventDispatched, Organ: l.consumer.Name, Partition: l.partition, Event: &in.Event, Attempt: number,
+	}
+	ctx = l.engine.observe.tell(eventstore.WithCause(ctx, &in.Event), o)
+	start := time.Now()
+	err = in.fault
+	if err == nil {
+		out, err = protect(func() (Output, error) { return l.consumer.Handle(ctx, *in) })
+	}
+	if err == nil {
+		err = out.check()
+	}
+	if err == nil && ctx.Err() != nil {
+		err = context.Cause(ctx) // too late, whatever it did
+	}
+	o.Duration = time.Since(start)
+	if o.Step, o.Err = EventCompleted, err; err != nil {
+		o.Step = HandlerFailed
+	}
+	for i := range out.Commit.Appends {
+		o.Emitted += len(out.Commit.Appends[i].Events)
+		for j := range out.Commit.Appends[i].Events {
+			child := in.Child()
+			inherit(&out.Commit.Appends[i].Events[j].Metadata, &child)
+		}
+	}
+	l.engine.observe.tell(ctx, o)
+	return out, err
+}
+
+// inherit is what an event owes to the one that it follows from.
+func inherit(m, from *eventstore.Metadata) {
+	if m.Causation != uuid.Nil {
+		return
+	}
+	schema, user := m.Schema, m.User
+	*m = *from
+	m.Schema, m.User = schema, user
+}
+
+// protect turns a panic into an error.
+func protect(f func() (Output, error)) (out Output, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			out, err = Output{}, &PanicError{Value: p, Stack: stack()}
+		}
+	}()
+	return f()
+}
+
+func stack() []byte {
+	const most = 16 << 10
+	s := debug.Stack()
+	return s[:min(len(s), most)]
+}

@@ -1,0 +1,96 @@
+package spine
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+	"github.com/necrostack/necrostack/eventstore"
+)
+
+// consumer is an organ that listens.
+type consumer struct {
+	Wiring
+	*tally
+	index      int  // among the consumers of its Spine
+	fixed      bool // the organ itself says how many partitions it has
+	partitions int  // as the log has it
+}
+
+// split sorts events into partitions.
+func (c *consumer) split(events []eventstore.Event) [][]Input {
+	lanes := make([][]Input, c.partitions)
+	for i := range events {
+		e := &events[i]
+		if !c.Listens.Matches(*e) {
+			continue
+		}
+		if c.Key == nil {
+			n := partition(string(e.Stream), c.partitions)
+			lanes[n] = append(lanes[n], Input{Event: *e})
+			continue
+		}
+		keys, err := c.keys(e)
+		if err != nil { // somebody has to park it
+			n := partition(string(e.Stream), c.partitions)
+			lanes[n] = append(lanes[n], Input{Event: *e, fault: err})
+			continue
+		}
+		for i, k := range keys {
+			n := partition(k, c.partitions)
+			if last := len(lanes[n]) - 1; i > 0 && last >= 0 && lanes[n][last].ID == e.ID {
+				lanes[n][last].Keys = append(lanes[n][last].Keys, k)
+			} else {
+				lanes[n] = append(lanes[n], Input{Event: *e, Keys: []string{k}})
+			}
+		}
+	}
+	return lanes
+}
+
+// keys calls the user's function, and holds what it returns to the rules for names.
+func (c *consumer) keys(e *eventstore.Event) (keys []string, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("key of %s: %w", e.Type, &PanicError{Value: p, Stack: stack()})
+		}
+	}()
+	if keys, err = c.Key(*e); err != nil {
+		return nil, err
+	}
+	for i, k := range keys {
+		if err := eventstore.CheckName("key", k); err != nil {
+			return nil, fmt.Errorf("key of %s: %w", e.Type, err)
+		}
+		for _, other := range keys[:i] {
+			if k == other {
+				return nil, fmt.Errorf("key of %s: %q is there twice", e.Type, k)
+			}
+		}
+	}
+	return keys, nil
+}
+
+// keysOf are the keys under which an input is parked.
+func keysOf(in *Input) []string {
+	if len(in.Keys) == 0 {
+		return []string{string(in.Stream)}
+	}
+	return in.Keys
+}
+
+// parkedID names the entry of an event that a consumer has set aside for a key. It is the same whenever it
+// is parked.
+func parkedID(consumer, key string, in *Input) uuid.UUID {
+	return uuid.NewSHA1(in.ID, []byte(consumer+"\x00"+key))
+}
+
+// shorten cuts the text of an error to what a parked entry holds.
+func shorten(err error) string {
+	const most = 4 << 10
+	s := strings.ToValidUTF8(strings.ReplaceAll(err.Error(), "\x00", "\uFFFD"), "\uFFFD")
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "")
+	}
+	return s
+}

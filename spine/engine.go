@@ -1,0 +1,271 @@
+package spine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/necrostack/necrostack/eventstore"
+	"github.com/necrostack/necrostack/internal/signal"
+)
+
+// engine is one Run or Drain.
+type engine struct {
+	*Spine
+	id     string // the member
+	feed   *feed
+	cancel context.CancelCauseFunc // of the whole
+	drain  *drain                  // nil for Run
+
+	idle   signal.Signal // some lanes have read on without finding anything
+	timers signal.Signal // a lane has scheduled something
+	roster signal.Signal // partitions are to be shared anew
+
+	wg    sync.WaitGroup // lanes
+	mu    sync.Mutex
+	lanes map[laneKey]*lane
+
+	renewed time.Time // the member's last sign of life; of the members goroutine
+}
+
+type laneKey struct {
+	consumer  string
+	partition int
+}
+
+// errDone ends a Drain that has nothing left to do.
+var errDone = errors.New("drained")
+
+// Run drives the organs until ctx ends, and returns nil then; or until something fails that no policy covers,
+// and returns that. When it ends, handlers under way may finish within Config.Grace, their outputs are
+// committed, and the partitions are handed back. One Spine runs once at a time: else ErrRunning.
+func (s *Spine) Run(ctx context.Context) error {
+	if err := s.run(ctx, nil); err != nil {
+		return fmt.Errorf("run: %w", err)
+	}
+	return nil
+}
+
+// Drain drives the organs until nothing is left to do: every consumer has reached the end of the log and
+// nothing is due. It returns when the next schedule is due, the zero time for never. It is for tests, batch
+// programs and examples. After Config.MaxSteps events it fails with a *LoopError.
+func (s *Spine) Drain(ctx context.Context) (next time.Time, err error) {
+	d := &drain{types: map[string]int{}}
+	if err := s.run(ctx, d); err != nil {
+		return time.Time{}, fmt.Errorf("drain: %w", err)
+	}
+	return d.next, nil
+}
+
+func (s *Spine) run(ctx context.Context, d *drain) error {
+	if !s.running.CompareAndSwap(false, true) {
+		return ErrRunning
+	}
+	defer s.running.Store(false)
+	run, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	work, endWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer endWork()
+	e := &engine{Spine: s, id: uuid.NewString(), cancel: cancel, drain: d, lanes: map[laneKey]*lane{}}
+	if err := e.prepare(ctx); err != nil {
+		return err
+	}
+	s.engine.Store(e)
+	var helpers sync.WaitGroup
+	if len(s.consumers) > 0 {
+		e.balance(run, work)
+		helpers.Go(func() { e.members(run, work) })
+		helpers.Go(func() { e.moveIdle(run) })
+	}
+	if s.scheduler != nil && d == nil {
+		helpers.Go(func() { e.clock(run) })
+	}
+	e.tail(run)
+	e.finish(run, work, endWork)
+	helpers.Wait()
+	return e.result(ctx, run)
+}
+
+// result tells a wanted end from a failure.
+func (e *engine) result(ctx, run context.Context) error {
+	switch cause := context.Cause(run); {
+	case errors.Is(cause, errDone):
+		return nil
+	case ctx.Err() != nil && e.drain == nil:
+		return nil
+	default:
+		return cause
+	}
+}
+
+// fail ends the engine.
+func (e *engine) fail(err error) { e.cancel(err) }
+
+// prepare makes the consumers known to the log and finds its end.
+func (e *engine) prepare(ctx context.Context) error {
+	for _, c := range e.consumers {
+		known, err := e.leaser.Define(ctx, eventstore.Consumer{Name: c.Name, Partitions: c.Policy.Partitions})
+		if err != nil {
+			return fmt.Errorf("organ %q: %w", c.Name, err)
+		}
+		if c.fixed && known.Partitions != c.Policy.Partitions {
+			return fmt.Errorf("organ %q: has %d partitions in the log, but Policy.Partitions is %d: they are fixed when it first runs",
+				c.Name, known.Partitions, c.Policy.Partitions)
+		}
+		c.partitions = known.Partitions
+	}
+	e.feed = newFeed(e.store, e.consumers)
+	head, err := e.store.Head(ctx)
+	e.feed.tail = head
+	return err
+}
+
+// finish lets the lanes end, saves what they have read, and hands everything back.
+func (e *engine) finish(run, work context.Context, endWork context.CancelFunc) {
+	<-run.Done()
+	grace := time.AfterFunc(e.cfg.Grace, endWork)
+	e.wg.Wait()
+	grace.Stop()
+	if len(e.consumers) > 0 && work.Err() == nil {
+		e.flushIdle(work)
+		leave, cancel := context.WithTimeout(work, e.cfg.Grace)
+		defer cancel()
+		if err := e.leaser.Leave(leave, e.id); err != nil {
+			e.storeFailed(work, fmt.Errorf("leave: %w", err))
+		}
+	}
+	endWork()
+}
+
+// storeFailed reports a failure of the store that is met by trying again.
+func (e *engine) storeFailed(ctx context.Context, err error) {
+	if errors.Is(err, eventstore.ErrClosed) {
+		e.fail(err)
+	}
+	e.observe.tell(ctx, Observation{Step: StoreFailed, Partition: -1, Err: err})
+}
+
+// observed reports whether anybody wants to know of every event.
+func (e *engine) observed(ctx context.Context) bool {
+	return len(e.observe) > 1 || e.cfg.Logger.Enabled(ctx, level(EventAcked))
+}
+
+// tail reads the end of the log and hands it out.
+func (e *engine) tail(ctx context.Context) {
+	var seen eventstore.Pulse
+	for ctx.Err() == nil {
+		quiet := e.feed.isQuiet()
+		c, err := e.feed.fetch(ctx, e.feed.end())
+		if err != nil {
+			if ctx.Err() == nil {
+				e.storeFailed(ctx, err)
+				pause(ctx, storePause)
+			}
+			continue
+		}
+		if c.through > c.after {
+			e.feed.advance(c)
+			e.idle.Fire()
+			continue
+		}
+		if e.drain != nil && quiet {
+			if e.settleDrain(ctx) {
+				e.cancel(errDone)
+				return
+			}
+		}
+		seen.Head = c.through
+		now, err := e.awaitPulse(ctx, seen, quiet)
+		if err != nil {
+			e.storeFailed(ctx, err)
+			pause(ctx, storePause)
+		}
+		if now.Roster != seen.Roster {
+			e.roster.Fire()
+		}
+		seen = now
+	}
+}
+
+// awaitPulse waits for the log to change, or in a Drain for the lanes to have nothing to do.
+func (e *engine) awaitPulse(ctx context.Context, seen eventstore.Pulse, quiet bool) (eventstore.Pulse, error) {
+	if e.drain == nil {
+		return e.store.Wait(ctx, seen)
+	}
+	ctx, cancel := context.WithTimeout(ctx, drainPoll)
+	defer cancel()
+	if !quiet && e.feed.onQuiet(cancel) {
+		return seen, nil
+	}
+	return e.store.Wait(ctx, seen)
+}
+
+// moveIdle commits the checkpoints of lanes that find nothing, when no commit of a busy lane carries them.
+func (e *engine) moveIdle(ctx context.Context) {
+	for {
+		idle := e.idle.Wait()
+		if pause(ctx, idleDelay) {
+			e.flushIdle(ctx)
+		}
+		select {
+		case <-idle:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// idleDelay is how long idle lanes wait for a commit that carries their checkpoints.
+const idleDelay = 10 * time.Millisecond
+
+// flushIdle commits the checkpoints of all idle lanes.
+func (e *engine) flushIdle(ctx context.Context) {
+	moves := e.feed.carry(nil)
+	if len(moves) == 0 {
+		return
+	}
+	_, err := e.store.Commit(ctx, eventstore.Commit{Checkpoints: checkpoints(moves)})
+	e.feed.settle(moves, err == nil)
+	if fenced, ok := errors.AsType[*eventstore.FencedError](err); ok {
+		for _, c := range e.consumers {
+			if c.Name == fenced.Consumer {
+				e.lose(c, fenced.Partition, err)
+			}
+		}
+	} else if err != nil && ctx.Err() == nil {
+		e.storeFailed(ctx, err)
+	}
+}
+
+// clock moves schedules that are due into the log.
+func (e *engine) clock(ctx context.Context) {
+	for ctx.Err() == nil {
+		set := e.timers.Wait()
+		fired, next, err := e.scheduler.Fire(ctx, fireBatch)
+		if err != nil && ctx.Err() == nil {
+			e.storeFailed(ctx, fmt.Errorf("fire schedules: %w", err))
+		}
+		if fired == fireBatch {
+			continue
+		}
+		wait := clockPoll
+		if !next.IsZero() {
+			wait = max(min(wait, time.Until(next)), time.Millisecond)
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-t.C:
+		case <-set:
+		case <-ctx.Done():
+		}
+		t.Stop()
+	}
+}
+
+const (
+	fireBatch = 100
+	clockPoll = time.Second // how often to look for schedules that others have made
+)

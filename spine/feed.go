@@ -1,0 +1,242 @@
+package spine
+
+import (
+	"context"
+	"sync"
+
+	"github.com/necrostack/necrostack/eventstore"
+)
+
+// Bounds of what is kept in memory of the log.
+const (
+	chunkEvents = 512     // of one chunk
+	chunkBytes  = 4 << 20 // likewise; passed by one event at most
+	keptChunks  = 32
+)
+
+// feed reads the log once for all lanes. Lanes pull: each asks for the chunk that follows what it has, so a
+// slow one holds nobody up, and lanes that are near each other share a read, wherever in the log they are.
+// A lane at the end of the log waits, and is woken only by a chunk that has something for it.
+type feed struct {
+	store     *eventstore.Store
+	query     eventstore.Query // what any consumer listens to
+	consumers int
+
+	mu      sync.Mutex
+	lanes   map[*lane]bool // true: waits at the end of the log
+	busy    int            // lanes that do not wait
+	quiet   func()         // called when busy falls to 0
+	tail    eventstore.Position
+	chunks  []*chunk // the latest, in the order they were read
+	reading map[eventstore.Position]*reading
+	moved   *sync.Cond // some lane's checkpoint is no longer being moved by another lane's commit
+}
+
+// reading is a chunk on its way, for all who want it.
+type reading struct {
+	done  chan struct{}
+	chunk *chunk
+	err   error
+}
+
+// chunk is what the log holds after one position and through another.
+type chunk struct {
+	after, through eventstore.Position
+	events         []eventstore.Event
+	splits         []split // by consumer
+}
+
+// split is a chunk's events by the partitions of a consumer; made when the first lane asks.
+type split struct {
+	once  sync.Once
+	lanes [][]Input
+}
+
+func newFeed(store *eventstore.Store, consumers []*consumer) *feed {
+	f := &feed{store: store, consumers: len(consumers), lanes: map[*lane]bool{}, reading: map[eventstore.Position]*reading{}, quiet: func() {}}
+	f.moved = sync.NewCond(&f.mu)
+	for _, c := range consumers {
+		f.query = f.query.Or(c.Listens)
+	}
+	return f
+}
+
+// next returns the lane's next events and the position through which these are all. It waits for them.
+func (f *feed) next(ctx context.Context, l *lane) ([]Input, eventstore.Position, error) {
+	for {
+		if ctx.Err() != nil {
+			return nil, 0, ctx.Err()
+		}
+		f.mu.Lock()
+		c := f.kept(l.readTo)
+		wait := c == nil && l.readTo >= f.tail
+		if wait {
+			f.park(l)
+		}
+		after := l.readTo
+		f.mu.Unlock()
+		if wait {
+			select {
+			case <-l.wake:
+			case <-ctx.Done():
+				f.unpark(l)
+			}
+			continue
+		}
+		if c == nil {
+			var err error
+			if c, err = f.fetch(ctx, after); err != nil {
+				return nil, 0, err
+			}
+		}
+		in := c.lane(l)
+		f.mu.Lock()
+		in = behind(in, l.readTo)
+		l.readTo = max(l.readTo, c.through)
+		f.mu.Unlock()
+		if len(in) > 0 {
+			return in, c.through, nil
+		}
+	}
+}
+
+// behind drops the events up to a position.
+func behind(in []Input, p eventstore.Position) []Input {
+	for len(in) > 0 && in[0].Position <= p {
+		in = in[1:]
+	}
+	return in
+}
+
+// park lets a lane wait at the end of the log.
+func (f *feed) park(l *lane) {
+	f.lanes[l] = true
+	if f.busy--; f.busy == 0 {
+		f.quiet()
+	}
+}
+
+// unpark ends a lane's wait, if nothing else has.
+func (f *feed) unpark(l *lane) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.lanes[l] {
+		f.lanes[l] = false
+		f.busy++
+	}
+}
+
+// kept returns a chunk that holds what follows a position.
+func (f *feed) kept(after eventstore.Position) *chunk {
+	for i := len(f.chunks) - 1; i >= 0; i-- {
+		if c := f.chunks[i]; c.after <= after && after < c.through {
+			return c
+		}
+	}
+	return nil
+}
+
+// fetch reads what follows a position, once for all who ask at the same time.
+func (f *feed) fetch(ctx context.Context, after eventstore.Position) (*chunk, error) {
+	for {
+		f.mu.Lock()
+		r, others := f.reading[after]
+		if !others {
+			r = &reading{done: make(chan struct{})}
+			f.reading[after] = r
+		}
+		f.mu.Unlock()
+		if !others {
+			r.chunk, r.err = f.read(ctx, after)
+			f.mu.Lock()
+			delete(f.reading, after)
+			if r.err == nil && r.chunk.through > after {
+				if len(f.chunks) == keptChunks {
+					f.chunks = append(f.chunks[:0], f.chunks[1:]...)
+				}
+				f.chunks = append(f.chunks, r.chunk)
+			}
+			f.mu.Unlock()
+			close(r.done)
+			return r.chunk, r.err
+		}
+		select {
+		case <-r.done:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		if r.err == nil {
+			return r.chunk, nil
+		} // else the reader may have been told to stop, which is not about us: read ourselves
+	}
+}
+
+func (f *feed) read(ctx context.Context, after eventstore.Position) (*chunk, error) {
+	c := &chunk{after: after, splits: make([]split, f.consumers)}
+	size, full := 0, eventstore.Position(0)
+	r := eventstore.Range{After: after, Limit: chunkEvents, Through: &c.through}
+	for e, err := range f.store.Read(ctx, f.query, r) {
+		if err != nil {
+			return nil, err
+		}
+		if n := len(c.events); size > chunkBytes && e.Position > c.events[n-1].Position {
+			full = c.events[n-1].Position
+			break
+		}
+		size += len(e.Data)
+		c.events = append(c.events, e)
+	}
+	if full > 0 {
+		c.through = full
+	}
+	return c, nil
+}
+
+// lane returns the chunk's events for a lane.
+func (c *chunk) lane(l *lane) []Input {
+	s := &c.splits[l.consumer.index]
+	s.once.Do(func() { s.lanes = l.consumer.split(c.events) })
+	return s.lanes[l.partition]
+}
+
+// advance hands a chunk that was read at the end of the log to the lanes that wait there. Those that it has
+// nothing for have read it too.
+func (f *feed) advance(c *chunk) {
+	f.mu.Lock()
+	waiting := make([]*lane, 0, len(f.lanes))
+	for l, waits := range f.lanes {
+		if waits {
+			waiting = append(waiting, l)
+		}
+	}
+	f.mu.Unlock()
+	for _, l := range waiting {
+		c.lane(l) // split outside the lock: key functions are the user's
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for l, waits := range f.lanes {
+		if !waits {
+			continue
+		}
+		if c.splits[l.consumer.index].lanes == nil || len(behind(c.lane(l), l.readTo)) > 0 {
+			f.lanes[l] = false
+			f.busy++
+			l.wake <- struct{}{}
+		} else {
+			l.readTo = max(l.readTo, c.through)
+		}
+	}
+	f.tail = max(f.tail, c.through)
+}
+
+// partition is a key's lane among n, by the 64-bit FNV-1a hash, so that every process agrees, today and later.
+// See http://www.isthe.com/chongo/tech/comp/fnv/.
+func partition(key string, n int) int {
+	const offset, prime = 14695981039346656037, 1099511628211
+	h := uint64(offset)
+	for i := range len(key) {
+		h = (h ^ uint64(key[i])) * prime
+	}
+	return int(h % uint64(n))
+}

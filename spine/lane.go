@@ -1,0 +1,215 @@
+package spine
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/necrostack/necrostack/eventstore"
+)
+
+// lane is one partition of a consumer, while it is ours.
+type lane struct {
+	engine    *engine
+	consumer  *consumer
+	partition int
+	epoch     int64
+	stop      context.CancelFunc // take up no more events
+	wake      chan struct{}      // the feed has something for it
+
+	// Under feed.mu.
+	readTo     eventstore.Position // everything up to there was handed to it
+	checkpoint eventstore.Position
+	moving     bool // another's commit carries its checkpoint
+	lost       bool // it is somebody else's now
+
+	// The lane's own.
+	parked    map[string]bool // keys that have parked events
+	conflicts int             // in a row
+	single    bool            // one event a commit, until one is taken: a bigger one was refused
+}
+
+// run works the lane until ctx ends or the lease is lost. What is under way is finished first, unless the
+// context named work ends too.
+func (l *lane) run(ctx, work context.Context) {
+	for ctx.Err() == nil {
+		in, through, err := l.engine.feed.next(ctx, l)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			l.engine.storeFailed(work, err)
+			pause(ctx, storePause)
+		case !l.process(ctx, work, in, through):
+			return
+		}
+	}
+}
+
+// pause sleeps, and reports whether there is a reason to go on.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// process handles the events that are all there is for the lane through a position. It reports false when
+// the lane is over.
+func (l *lane) process(ctx, work context.Context, in []Input, through eventstore.Position) bool {
+	if l.engine.observed(work) {
+		for i := range in {
+			l.observe(work, Observation{Step: EventReceived, Event: &in[i].Event})
+		}
+	}
+	var fails []eventstore.Failure // of in[0]
+	for len(in) > 0 {
+		if work.Err() != nil || ctx.Err() != nil && len(fails) == 0 {
+			return false
+		}
+		w := l.try(work, in, len(fails)+1)
+		if w.done == 0 {
+			fails = append(fails, failure(w.err))
+			if len(fails) < l.consumer.Policy.Retry.Attempts && !errors.Is(w.err, ErrDeadline) {
+				if !pause(work, l.consumer.Policy.Retry.delay(len(fails))) {
+					return false
+				}
+				continue
+			}
+			w = l.giveUp(in, fails, w.err)
+		}
+		err := l.commit(work, &w, in, through)
+		if isRefusal(err) && w.done == whole(in) { // what the handler made of this one event is at fault
+			l.consumer.failed.Add(1)
+			w = l.giveUp(in, append(fails, failure(err)), err)
+			err = l.commit(work, &w, in, through)
+		}
+		switch {
+		case err == nil:
+			in, fails, l.conflicts, l.single = in[w.done:], nil, 0, false
+			if w.err != nil {
+				fails = []eventstore.Failure{failure(w.err)}
+			}
+		case errors.Is(err, eventstore.ErrConflict):
+			l.conflicts++
+			l.consumer.conflicted.Add(1)
+			pause(work, jitter(time.Millisecond<<min(l.conflicts, 8)))
+		case isRefusal(err):
+			l.single = true
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// isRefusal reports whether a commit was refused for what is in it.
+func isRefusal(err error) bool {
+	return errors.Is(err, eventstore.ErrInvalid) || errors.Is(err, eventstore.ErrIDReused) || errors.Is(err, eventstore.ErrRefused)
+}
+
+func failure(err error) eventstore.Failure {
+	return eventstore.Failure{At: time.Now().UTC(), Error: shorten(err)}
+}
+
+// whole is how many inputs at the front are parts of one stored event, which cannot be committed apart.
+func whole(in []Input) int {
+	n := 1
+	for n < len(in) && in[n].Position == in[0].Position {
+		n++
+	}
+	return n
+}
+
+// try handles as many events as go into one commit. If it has done none, it says why.
+func (l *lane) try(ctx context.Context, in []Input, number int) (w work) {
+	most := batchInputs
+	if number > 1 || l.single {
+		most = 1
+	}
+	if n := l.ready(in, most); n > 0 {
+		w = l.attempt(ctx, in[:n], number)
+	} else {
+		w = l.behind(ctx, in[:whole(in)], number)
+	}
+	if w.err != nil || len(w.parks) > 0 {
+		l.consumer.failed.Add(int64(w.failures()))
+	}
+	return w
+}
+
+// ready counts the events at the front that may be handled together: none of their keys waits.
+func (l *lane) ready(in []Input, most int) (n int) {
+	for n < len(in) && (n == 0 || n < most) {
+		end := n + whole(in[n:])
+		if len(l.parked) > 0 && slices.ContainsFunc(in[n:end], l.waits) {
+			break
+		}
+		n = end
+	}
+	return n
+}
+
+func (l *lane) waits(in Input) bool {
+	return slices.ContainsFunc(keysOf(&in), func(k string) bool { return l.parked[k] })
+}
+
+// behind handles one event, some of whose keys have parked events already: for those it is parked behind
+// them, for the others it is handled.
+func (l *lane) behind(ctx context.Context, group []Input, number int) (w work) {
+	var free []Input
+	var parks []eventstore.Parked
+	for i := range group {
+		one := group[i]
+		one.Keys = nil
+		for _, k := range keysOf(&group[i]) {
+			if l.parked[k] {
+				parks = append(parks, l.entry(&group[i], k, nil))
+			} else {
+				one.Keys = append(one.Keys, k)
+			}
+		}
+		if len(one.Keys) > 0 {
+			free = append(free, one)
+		}
+	}
+	if len(free) > 0 {
+		if w = l.attempt(ctx, free, number); w.done == 0 {
+			return w
+		}
+	}
+	w.done, w.parks = len(group), append(w.parks, parks...)
+	return w
+}
+
+// giveUp is what becomes of an event that cannot be handled: its policy decides.
+func (l *lane) giveUp(in []Input, fails []eventstore.Failure, err error) (w work) {
+	w.done = whole(in)
+	for i := range in[:w.done] {
+		w.set(l, &in[i], fails, err)
+	}
+	for i := range w.parks {
+		if p := &w.parks[i]; l.parked[p.Key] { // not tried for this key: it waits
+			p.Attempts, p.Failures = 0, nil
+		}
+	}
+	return w
+}
+
+// entry is an event as it is parked for a key.
+func (l *lane) entry(in *Input, key string, fails []eventstore.Failure) eventstore.Parked {
+	return eventstore.Parked{
+		ID: parkedID(l.consumer.Name, key, in), Consumer: l.consumer.Name, Partition: l.partition, Key: key,
+		Position: in.Position, Event: in.ID, Attempts: len(fails), Failures: fails,
+	}
+}
+
+func (l *lane) observe(ctx context.Context, o Observation) {
+	o.Organ, o.Partition = l.consumer.Name, l.partition
+	l.engine.observe.tell(ctx, o)
+}

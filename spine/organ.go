@@ -1,0 +1,66 @@
+package spine
+
+import (
+	"context"
+
+	"github.com/necrostack/necrostack/eventstore"
+)
+
+// Organ is anything the Spine drives. Package organs makes organs of typed functions; anything else that
+// can wire itself is one too.
+type Organ interface {
+	// Attach binds the organ to a store, without I/O, and reports all its faults at once. Wiring.Name is
+	// to be set even then.
+	Attach(store *eventstore.Store) (Wiring, error)
+}
+
+// Wiring is an organ as the Spine sees it: a consumer of events, a decider of commands, or both.
+type Wiring struct {
+	Name    string           // unique among the organs of all processes that share the log
+	Listens eventstore.Query // which events it handles. The zero Query: none, so it is no consumer
+	Key     eventstore.Key   // what an event is handled for. Defaults to its stream
+	Handle  Handle           // required of a consumer
+	Decides []CommandHandler // the commands it decides
+	Policy  Policy           // how it consumes
+}
+
+// Handle handles one event. It may run again for the same event, after a failure, a conflict or a crash; its
+// output counts once. It is given up when ctx ends. What it returns with an error is dropped, unless the
+// error is made by Park.
+type Handle func(ctx context.Context, in Input) (Output, error)
+
+// Input is an event, and the keys that it is to be handled for. It must not be changed.
+type Input struct {
+	eventstore.Event
+	Keys []string
+
+	fault error // its keys could not be had
+}
+
+// Output is what handling an event, or deciding a command, led to.
+type Output struct {
+	// Commit is what to write. The Spine adds the checkpoint; it may join the outputs of consecutive
+	// events of a partition into one commit.
+	Commit eventstore.Commit
+
+	// Seen is what Send returns when Commit is empty.
+	Seen eventstore.Result
+
+	// Settled, if not nil, is called once with what became of Commit, or of the bigger commit that it
+	// became part of. An error says that it was not written, or that this is not known.
+	Settled func(r eventstore.Result, err error)
+}
+
+// settle tells whoever made the output what became of it.
+func (o *Output) settle(r eventstore.Result, err error) {
+	if o.Settled != nil {
+		o.Settled(r, err)
+		o.Settled = nil
+	}
+}
+
+// empty reports whether there is nothing to write.
+func (o *Output) empty() bool {
+	c := &o.Commit
+	return len(c.Appends)+len(c.Schedules)+len(c.Cancels)+len(c.Unparks) == 0
+}

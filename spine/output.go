@@ -1,0 +1,123 @@
+package spine
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/necrostack/necrostack/eventstore"
+)
+
+// errNotJoined settles an output that could not go into one commit with those before it: it is made again.
+var errNotJoined = errors.New("handled again in a commit of its own")
+
+// joined is the outputs of consecutive inputs, as one commit.
+type joined struct {
+	commit  eventstore.Commit
+	at      map[eventstore.Stream]int // the append of a stream
+	events  int
+	settled []func(eventstore.Result, error)
+}
+
+// join adds outputs and reports true, or changes nothing and reports false if they do not fit. With
+// optional false they have to fit: there is nothing before them to commit first.
+func (j *joined) join(group []Output, optional bool) bool {
+	n := 0
+	for i := range group {
+		c := &group[i].Commit
+		for k := range c.Appends {
+			n += len(c.Appends[k].Events)
+			if optional && !j.fits(&c.Appends[k]) {
+				return false
+			}
+		}
+		if optional && len(c.Unless) > 0 {
+			return false // its conditions are about the log before its own commit
+		}
+	}
+	if optional && j.events+n > batchEvents {
+		return false
+	}
+	j.events += n
+	for i := range group {
+		j.add(&group[i])
+	}
+	return true
+}
+
+// fits reports whether an append may follow what is in the commit already.
+func (j *joined) fits(a *eventstore.Append) bool {
+	i, there := j.at[a.Stream]
+	return !there || a.Expect == eventstore.Any || a.Expect == j.next(i)
+}
+
+// next is what an append behind the i-th would have to expect; Any if that is unknown.
+func (j *joined) next(i int) eventstore.Expected {
+	a := &j.commit.Appends[i]
+	least, greatest := a.Expect.Bounds()
+	if least != greatest {
+		return eventstore.Any
+	}
+	return eventstore.Exact(least + eventstore.Version(len(a.Events)))
+}
+
+func (j *joined) add(out *Output) {
+	c := &out.Commit
+	for _, a := range c.Appends {
+		i, there := j.at[a.Stream]
+		if there && (a.Expect == eventstore.Any || a.Expect == j.next(i)) {
+			j.commit.Appends[i].Events = append(j.commit.Appends[i].Events, a.Events...)
+			continue
+		}
+		if j.at == nil {
+			j.at = map[eventstore.Stream]int{}
+		}
+		j.at[a.Stream] = len(j.commit.Appends)
+		j.commit.Appends = append(j.commit.Appends, a)
+	}
+	j.commit.Unless = append(j.commit.Unless, c.Unless...)
+	j.commit.Unparks = append(j.commit.Unparks, c.Unparks...)
+	j.commit.Schedules = append(j.commit.Schedules, c.Schedules...)
+	j.commit.Cancels = append(j.commit.Cancels, c.Cancels...)
+	if out.Settled != nil {
+		j.settled = append(j.settled, out.Settled)
+		out.Settled = nil
+	}
+}
+
+// settle tells all who made a part of it what became of it.
+func (j *joined) settle(r eventstore.Result, err error) {
+	for _, f := range j.settled {
+		f(r, err)
+	}
+	j.settled = nil
+}
+
+// ids of the events that a commit appends.
+func ids(c *eventstore.Commit) (ids []uuid.UUID) {
+	for i := range c.Appends {
+		for k := range c.Appends[i].Events {
+			ids = append(ids, c.Appends[i].Events[k].ID)
+		}
+	}
+	return ids
+}
+
+// follow sets the metadata of events that a command led to.
+func follow(c *eventstore.Commit, in *Request) {
+	from := in.Metadata
+	from.Causation, from.Depth = in.ID, from.Depth+1
+	for i := range c.Appends {
+		for k := range c.Appends[i].Events {
+			inherit(&c.Appends[i].Events[k].Metadata, &from)
+		}
+	}
+}
+
+// check refuses what an organ must leave to the Spine.
+func (o *Output) check() error {
+	if len(o.Commit.Checkpoints)+len(o.Commit.Parks) > 0 {
+		return fmt.Errorf("%w: an output has checkpoints or parked events, which are the Spine's", eventstore.ErrInvalid)
+	}
+	return nil
+}

@@ -1,0 +1,187 @@
+package spine
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/necrostack/necrostack/eventstore"
+)
+
+// storePause is how long to wait before the store is asked again, after it failed.
+const storePause = 100 * time.Millisecond
+
+// commit writes what became of the events at the front of in, with the lane's checkpoint. It sends the same
+// commit again until its fate is known, or its policy or the end of ctx forbids.
+func (l *lane) commit(ctx context.Context, w *work, in []Input, through eventstore.Position) error {
+	to := through
+	if w.done < len(in) {
+		to = in[w.done-1].Position
+	}
+	c := w.output.commit
+	c.Parks = append(c.Parks, w.parks...)
+	r, err := l.send(ctx, c, to)
+	w.output.settle(r, err)
+	if err != nil {
+		return err
+	}
+	l.settled(ctx, w, &c, in[:w.done], to)
+	return nil
+}
+
+// send commits with the checkpoints of the lane and of its idle neighbours.
+func (l *lane) send(ctx context.Context, c eventstore.Commit, to eventstore.Position) (eventstore.Result, error) {
+	f := l.engine.feed
+	own := f.checkpointTo(l, to)
+	carried, written := f.carry(l.consumer), false
+	defer func() { f.settle(carried, written) }()
+	for failures := 0; ; {
+		c.Checkpoints = append([]eventstore.Checkpoint{own}, checkpoints(carried)...)
+		r, err := l.engine.store.Commit(ctx, c)
+		if fenced, ok := errors.AsType[*eventstore.FencedError](err); ok && len(carried) > 0 && fenced.Partition != l.partition {
+			f.settle(carried, false)
+			carried = nil
+			l.engine.lose(l.consumer, fenced.Partition, err)
+			continue
+		}
+		switch {
+		case err == nil:
+			written = true
+			f.settle([]move{{l, own}}, true)
+			l.engine.idle.Fire()
+			return r, nil
+		case errors.Is(err, eventstore.ErrFenced):
+			l.engine.lose(l.consumer, l.partition, err)
+			return r, err
+		case errors.Is(err, eventstore.ErrConflict), isRefusal(err):
+			if errors.Is(err, eventstore.ErrConflict) {
+				l.observe(ctx, Observation{Step: CommitConflict, Err: err})
+			}
+			return r, err
+		}
+		l.observe(ctx, Observation{Step: CommitFailed, Err: err})
+		failures++
+		if l.consumer.Policy.OnCommitError == CommitFail || errors.Is(err, eventstore.ErrClosed) {
+			l.engine.fail(err)
+			return r, err
+		}
+		if !pause(ctx, jitter(min(storePause<<min(failures, 6), 5*time.Second))) {
+			return r, err
+		}
+	}
+}
+
+// settled accounts for events that are done.
+func (l *lane) settled(ctx context.Context, w *work, c *eventstore.Commit, in []Input, to eventstore.Position) {
+	emitted := 0
+	for i := range c.Appends {
+		emitted += len(c.Appends[i].Events)
+	}
+	l.consumer.processed.Add(int64(len(in)))
+	l.consumer.emitted.Add(int64(emitted))
+	l.consumer.parkings.Add(int64(len(c.Parks)))
+	for i := range c.Parks {
+		if l.parked == nil {
+			l.parked = map[string]bool{}
+		}
+		l.parked[c.Parks[i].Key] = true
+	}
+	if len(c.Schedules) > 0 {
+		l.engine.timers.Fire()
+	}
+	l.engine.count(in)
+	if !l.engine.observed(ctx) && len(w.aside)+len(c.Parks) == 0 {
+		return
+	}
+	l.tell(ctx, w, c, in, to)
+}
+
+// tell observers what was committed, event by event.
+func (l *lane) tell(ctx context.Context, w *work, c *eventstore.Commit, in []Input, to eventstore.Position) {
+	aside := map[*eventstore.Event]error{}
+	for _, a := range w.aside {
+		aside[a.event] = a.err
+	}
+	for i := range in {
+		e := &in[i].Event
+		var ids []uuid.UUID
+		for k := range c.Appends {
+			for _, child := range c.Appends[k].Events {
+				if child.Metadata.Causation == e.ID {
+					ids = append(ids, child.ID)
+				}
+			}
+		}
+		if len(ids) > 0 {
+			l.observe(ctx, Observation{Step: EventEnqueued, Event: e, IDs: ids})
+		}
+		err, failed := aside[e]
+		switch {
+		case failed && l.consumer.Policy.OnError == ErrorLog:
+			l.observe(ctx, Observation{Step: EventSkipped, Event: e, Err: err})
+		case slices.ContainsFunc(c.Parks, func(p eventstore.Parked) bool { return p.Event == e.ID }):
+			l.observe(ctx, Observation{Step: EventParked, Event: e, Err: err})
+		}
+		l.observe(ctx, Observation{Step: EventAcked, Event: e, Position: to})
+	}
+}
+
+// move is a lane's checkpoint on its way.
+type move struct {
+	lane *lane
+	eventstore.Checkpoint
+}
+
+func checkpoints(moves []move) []eventstore.Checkpoint {
+	cs := make([]eventstore.Checkpoint, len(moves))
+	for i, m := range moves {
+		cs[i] = m.Checkpoint
+	}
+	return cs
+}
+
+// checkpointTo is the lane's own move, once no other's commit carries it any more.
+func (f *feed) checkpointTo(l *lane, to eventstore.Position) eventstore.Checkpoint {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for l.moving {
+		f.moved.Wait()
+	}
+	return eventstore.Checkpoint{
+		Consumer: l.consumer.Name, Partition: l.partition, Epoch: l.epoch, From: l.checkpoint, To: to,
+	}
+}
+
+// carry takes charge of the checkpoints of a consumer's idle lanes, or of every consumer's if it is nil: they
+// have read on, and found nothing. What is carried must be settled.
+func (f *feed) carry(c *consumer) (moves []move) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for l, waits := range f.lanes {
+		if waits && !l.moving && !l.lost && l.checkpoint < l.readTo && (c == nil || l.consumer == c) {
+			l.moving = true
+			moves = append(moves, move{l, eventstore.Checkpoint{
+				Consumer: l.consumer.Name, Partition: l.partition, Epoch: l.epoch, From: l.checkpoint, To: l.readTo,
+			}})
+		}
+	}
+	return moves
+}
+
+// settle ends moves.
+func (f *feed) settle(moves []move, moved bool) {
+	if len(moves) == 0 {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, m := range moves {
+		m.lane.moving = false
+		if moved {
+			m.lane.checkpoint = m.To
+		}
+	}
+	f.moved.Broadcast()
+}

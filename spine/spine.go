@@ -1,0 +1,156 @@
+package spine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/necrostack/necrostack/eventstore"
+)
+
+// Spine drives organs over one store. It is safe for concurrent use.
+type Spine struct {
+	store     *eventstore.Store
+	cfg       Config
+	leaser    eventstore.Leaser
+	parker    eventstore.Parker    // nil if the backend has none and no organ parks
+	scheduler eventstore.Scheduler // nil if the backend has none
+	consumers []*consumer
+	commands  map[string]command
+	tallies   []*tally // one an organ
+	observe   observers
+	running   atomic.Bool
+	engine    atomic.Pointer[engine] // the latest
+	abandoned atomic.Int64
+}
+
+// command is a command's handler and its organ.
+type command struct {
+	CommandHandler
+	organ *tally
+}
+
+// New checks every organ against the store and against the others, and reports all faults at once. It does
+// no I/O.
+func New(store *eventstore.Store, cfg Config, organs ...Organ) (*Spine, error) {
+	if store == nil {
+		return nil, errors.New("new spine: store is nil")
+	}
+	r := registration{
+		spine: &Spine{store: store, cfg: cfg.withDefaults(), commands: map[string]command{}},
+		names: map[string]bool{}, listened: map[string]string{},
+	}
+	r.fault(store.Fault())
+	r.fault(cfg.Validate())
+	for i, o := range organs {
+		r.organ(i, o)
+	}
+	r.namespace()
+	r.backend()
+	if err := errors.Join(r.faults...); err != nil {
+		return nil, fmt.Errorf("new spine: %w", err)
+	}
+	r.spine.observe = append(observers{}, cfg.Observers...)
+	r.spine.observe = append(r.spine.observe, logging{r.spine.cfg.Logger})
+	return r.spine, nil
+}
+
+// registration collects organs and their faults.
+type registration struct {
+	spine    *Spine
+	names    map[string]bool
+	listened map[string]string // event type to an organ that listens to it
+	faults   []error
+}
+
+func (r *registration) fault(err error) {
+	if err != nil {
+		r.faults = append(r.faults, err)
+	}
+}
+
+func (r *registration) faultf(format string, args ...any) {
+	r.faults = append(r.faults, fmt.Errorf(format, args...))
+}
+
+func (r *registration) organ(i int, o Organ) {
+	if o == nil {
+		r.faultf("organ %d is nil", i+1)
+		return
+	}
+	w, err := o.Attach(r.spine.store)
+	name := fmt.Sprintf("organ %q", w.Name)
+	if err != nil {
+		r.faultf("%s: %w", name, err)
+	}
+	if err := eventstore.CheckName("name", w.Name); err != nil {
+		name = fmt.Sprintf("organ %d (%T)", i+1, o)
+		r.faultf("%s: %w", name, err)
+	} else if r.names[w.Name] {
+		r.faultf("%s: the name is used twice", name)
+	}
+	r.names[w.Name] = true
+	if w.Listens.IsZero() && len(w.Decides) == 0 {
+		r.faultf("%s: listens to nothing and decides nothing", name)
+	}
+	if err := errors.Join(w.Policy.Validate(), w.Listens.Validate()); err != nil {
+		r.faultf("%s: %w", name, err)
+	}
+	stats := &tally{name: w.Name}
+	r.spine.tallies = append(r.spine.tallies, stats)
+	for _, h := range w.Decides {
+		if other, twice := r.spine.commands[h.Type]; twice {
+			r.faultf("%s: command %s is decided by organ %q already", name, h.Type, other.organ.name)
+		}
+		r.spine.commands[h.Type] = command{h, stats}
+	}
+	if !w.Listens.IsZero() {
+		if w.Handle == nil {
+			r.faultf("%s: listens but handles nothing", name)
+		}
+		c := &consumer{Wiring: w, tally: stats, index: len(r.spine.consumers), fixed: w.Policy.Partitions != 0}
+		c.Policy = w.Policy.or(r.spine.cfg.Policy)
+		r.spine.consumers = append(r.spine.consumers, c)
+		for _, it := range w.Listens.Items() {
+			for _, t := range it.Types {
+				r.listened[t] = w.Name
+			}
+		}
+	}
+}
+
+// namespace refuses one name for an event and a command.
+func (r *registration) namespace() {
+	for t, c := range r.spine.commands {
+		if organ, both := r.listened[t]; both {
+			r.faultf("%q is a command that organ %q decides and an event that organ %q listens to", t, c.organ.name, organ)
+		}
+	}
+}
+
+// backend finds the optional interfaces that the organs need.
+func (r *registration) backend() {
+	s := r.spine
+	b := s.store.Backend()
+	s.leaser, _ = b.(eventstore.Leaser)
+	s.parker, _ = b.(eventstore.Parker)
+	s.scheduler, _ = b.(eventstore.Scheduler)
+	for _, c := range s.consumers {
+		if s.leaser == nil {
+			r.faultf("organ %q: backend %T keeps no consumers", c.Name, b)
+		}
+		if s.parker == nil && c.Policy.OnError == ErrorStore {
+			r.faultf("organ %q: backend %T keeps no parked events, which ErrorStore needs", c.Name, b)
+		}
+	}
+}
+
+// Store returns the store that the Spine runs on.
+func (s *Spine) Store() *eventstore.Store { return s.store }
+
+// WaitFor returns when the organ has done the event at position p and all before it, in whatever process
+// runs it; see eventstore.Store.WaitFor.
+func (s *Spine) WaitFor(ctx context.Context, organ string, p eventstore.Position) error {
+	return s.store.WaitFor(ctx, organ, p)
+}
