@@ -1,6 +1,8 @@
 package eventstore
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -89,7 +91,7 @@ func (c *Commit) events() (n int) {
 
 // clone copies whatever of c a caller could still change.
 func (c Commit) clone() Commit {
-	c.Appends = cloneEach(c.Appends, Append.clone)
+	c.Appends = cloneAppends(c.Appends)
 	c.Unless = cloneEach(c.Unless, func(x Condition) Condition { return x })
 	c.Checkpoints = cloneEach(c.Checkpoints, func(x Checkpoint) Checkpoint { return x })
 	c.Parks = cloneEach(c.Parks, Parked.Clone)
@@ -99,14 +101,37 @@ func (c Commit) clone() Commit {
 	return c
 }
 
-func (a Append) clone() Append {
-	a.Events = cloneEach(a.Events, Event.Clone)
-	return a
+// cloneAppends copies all events into one array, and all payloads into another.
+func cloneAppends(from []Append) []Append {
+	events, bytes := 0, 0
+	for i := range from {
+		events += len(from[i].Events)
+		for k := range from[i].Events {
+			bytes += len(from[i].Events[k].Data)
+		}
+	}
+	if len(from) == 0 {
+		return nil
+	}
+	to, all, data := make([]Append, len(from)), make([]Event, 0, events), make([]byte, 0, bytes)
+	for i, a := range from {
+		first := len(all)
+		for k := range a.Events {
+			all = append(all, a.Events[k])
+			e := &all[len(all)-1]
+			data = append(data, e.Data...)
+			e.Data = data[len(data)-len(e.Data) : len(data) : len(data)]
+			e.Tags, e.Metadata.User = slices.Clone(e.Tags), maps.Clone(e.Metadata.User)
+		}
+		a.Events = all[first:len(all):len(all)]
+		to[i] = a
+	}
+	return to
 }
 
 // Clone returns a copy that shares no memory with s.
 func (s Schedule) Clone() Schedule {
-	s.Append = s.Append.clone()
+	s.Append = cloneAppends([]Append{s.Append})[0]
 	return s
 }
 

@@ -24,14 +24,23 @@ type writer struct {
 	closed  bool
 	idle    sync.Cond // running has become false
 
-	lent []Commit // reused between batches, by the goroutine
+	requests sync.Pool // of *request: a commit in memory costs little more than its allocations
+	lent     []Commit  // reused between batches, by the goroutine
 }
 
 // request is one commit on its way.
 type request struct {
 	commit  Commit
 	outcome Outcome
-	done    chan struct{} // closed when outcome stands
+	done    chan struct{} // filled when outcome stands
+}
+
+// take returns the outcome, and the request to the pool. Nobody else may know the request any more.
+func (w *writer) take(r *request) (Result, error) {
+	o := r.outcome
+	r.commit, r.outcome = Commit{}, Outcome{}
+	w.requests.Put(r)
+	return o.Result, o.Err
 }
 
 func newWriter(b Backend, moved *signal.Signal) *writer {
@@ -45,7 +54,11 @@ func (w *writer) write(ctx context.Context, c Commit) (Result, error) {
 	if ctx.Err() != nil {
 		return Result{}, fmt.Errorf("commit: %w", context.Cause(ctx))
 	}
-	r := &request{commit: c, done: make(chan struct{})}
+	r, _ := w.requests.Get().(*request)
+	if r == nil {
+		r = &request{done: make(chan struct{}, 1)}
+	}
+	r.commit = c
 	w.mu.Lock()
 	if w.closed {
 		w.mu.Unlock()
@@ -59,7 +72,7 @@ func (w *writer) write(ctx context.Context, c Commit) (Result, error) {
 	w.mu.Unlock()
 	select {
 	case <-r.done:
-		return r.outcome.Result, r.outcome.Err
+		return w.take(r)
 	case <-ctx.Done():
 		return w.giveUp(ctx, r)
 	}
@@ -78,7 +91,7 @@ func (w *writer) giveUp(ctx context.Context, r *request) (Result, error) {
 	}
 	select {
 	case <-r.done:
-		return r.outcome.Result, r.outcome.Err
+		return w.take(r)
 	default:
 		return Result{}, &OutcomeUnknownError{Commit: r.commit.clone(), Err: context.Cause(ctx)}
 	}
@@ -155,7 +168,7 @@ func (w *writer) commit(batch []*request) {
 			r.outcome = Outcome{Err: describe(r)}
 		}
 		moved = moved || len(r.commit.Checkpoints) > 0
-		close(r.done)
+		r.done <- struct{}{} // r is the caller's now
 	}
 	if moved {
 		w.moved.Fire()

@@ -103,7 +103,7 @@ func (a Aggregate[S]) Attach(st *eventstore.Store) (spine.Wiring, error) {
 			return []string{id}, err
 		}
 		w.Handle = func(ctx context.Context, in spine.Input) (spine.Output, error) {
-			return es.decide(ctx, in.Keys[0], events[in.Type], in.Event)
+			return es.decide(ctx, in.Keys[0], events[in.Type], *in.Event)
 		}
 	}
 	return w, a.validate()

@@ -45,13 +45,35 @@ func (w *work) failures() int {
 
 // set sets an event aside.
 func (w *work) set(l *lane, in *Input, fails []eventstore.Failure, err error) {
-	w.aside = append(w.aside, aside{&in.Event, err})
+	w.aside = append(w.aside, aside{in.Event, err})
 	if l.consumer.Policy.OnError != ErrorStore {
 		return
 	}
 	for _, k := range keysOf(in) {
 		w.parks = append(w.parks, l.entry(in, k, fails))
 	}
+}
+
+// worker is a goroutine that runs the handlers of a lane, one batch after the other.
+type worker struct {
+	jobs    chan job
+	results chan work // has room for one, so that a worker which was given up ends
+}
+
+type job struct {
+	ctx    context.Context //nolint:containedctx // a message to the worker, gone when it is done
+	batch  []Input
+	number int
+}
+
+func newWorker(l *lane) *worker {
+	w := &worker{jobs: make(chan job), results: make(chan work, 1)}
+	go func() {
+		for j := range w.jobs {
+			w.results <- l.handle(j.ctx, j.batch, j.number)
+		}
+	}()
+	return w
 }
 
 type batchKey struct{}
@@ -61,7 +83,7 @@ type batchKey struct{}
 func Batch(ctx context.Context) any { return ctx.Value(batchKey{}) }
 
 // attempt runs handlers for a batch, in a goroutine that can be given up: it owns what it works on, and its
-// result is dropped when nobody waits for it any more. attempts counts from 1 for the first input.
+// result is dropped when nobody waits for it any more. number counts the attempts at the first input, from 1.
 func (l *lane) attempt(ctx context.Context, batch []Input, number int) work {
 	deadline := l.consumer.Policy.Deadline
 	if len(batch) > 1 {
@@ -69,22 +91,27 @@ func (l *lane) attempt(ctx context.Context, batch []Input, number int) work {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, deadline, ErrDeadline)
 	defer cancel()
-	results := make(chan work, 1)
 	ctx = context.WithValue(ctx, batchKey{}, new(byte))
-	go func() { results <- l.handle(ctx, batch, number) }()
+	if l.worker == nil {
+		l.worker = newWorker(l)
+	}
+	w := l.worker
+	w.jobs <- job{ctx, batch, number}
 	select {
-	case w := <-results:
-		return w
+	case done := <-w.results:
+		return done
 	case <-ctx.Done():
 	}
 	late := time.NewTimer(lastWord)
 	defer late.Stop()
 	select {
-	case w := <-results:
-		return w
+	case done := <-w.results:
+		return done
 	case <-late.C:
 	}
-	l.engine.abandon(l, &batch[0].Event, results)
+	l.worker = nil
+	close(w.jobs)
+	l.engine.abandon(l, batch[0].Event, w.results)
 	return work{err: fmt.Errorf("%w, and ignores it", context.Cause(ctx))}
 }
 
@@ -107,12 +134,13 @@ func (e *engine) abandon(l *lane, first *eventstore.Event, results <-chan work) 
 // handle calls the handler for one event after the other. Parts of one stored event stay together.
 func (l *lane) handle(ctx context.Context, batch []Input, number int) (w work) {
 	start := time.Now()
+	var outputs []Output
 	for w.done < len(batch) {
-		group := batch[w.done : w.done+whole(batch[w.done:])]
-		outputs, parked := make([]Output, len(group)), work{}
+		group, parked := batch[w.done:w.done+whole(batch[w.done:])], work{}
+		outputs = outputs[:0]
 		for i := range group {
 			out, err := l.call(ctx, &group[i], number)
-			outputs[i] = out
+			outputs = append(outputs, out)
 			if w.done > 0 && errors.Is(err, ErrCommitFirst) {
 				settleAll(outputs, err)
 				return w
@@ -147,9 +175,9 @@ func settleAll(outputs []Output, err error) {
 // call calls the handler for one event. A panic is a failure.
 func (l *lane) call(ctx context.Context, in *Input, number int) (out Output, err error) {
 	o := Observation{
-		Step: EventDispatched, Organ: l.consumer.Name, Partition: l.partition, Event: &in.Event, Attempt: number,
+		Step: EventDispatched, Organ: l.consumer.Name, Partition: l.partition, Event: in.Event, Attempt: number,
 	}
-	ctx = l.engine.observe.tell(eventstore.WithCause(ctx, &in.Event), o)
+	ctx = l.engine.observe.tell(eventstore.WithCause(ctx, in.Event), o)
 	start := time.Now()
 	err = in.fault
 	if err == nil {

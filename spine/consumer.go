@@ -19,21 +19,19 @@ type consumer struct {
 
 // split sorts events into partitions.
 func (c *consumer) split(events []eventstore.Event) [][]Input {
+	if c.Key == nil {
+		return c.splitByStream(events)
+	}
 	lanes := make([][]Input, c.partitions)
 	for i := range events {
 		e := &events[i]
 		if !c.Listens.Matches(*e) {
 			continue
 		}
-		if c.Key == nil {
-			n := partition(string(e.Stream), c.partitions)
-			lanes[n] = append(lanes[n], Input{Event: *e})
-			continue
-		}
 		keys, err := c.keys(e)
 		if err != nil { // somebody has to park it
 			n := partition(string(e.Stream), c.partitions)
-			lanes[n] = append(lanes[n], Input{Event: *e, fault: err})
+			lanes[n] = append(lanes[n], Input{Event: e, fault: err})
 			continue
 		}
 		for i, k := range keys {
@@ -41,8 +39,33 @@ func (c *consumer) split(events []eventstore.Event) [][]Input {
 			if last := len(lanes[n]) - 1; i > 0 && last >= 0 && lanes[n][last].ID == e.ID {
 				lanes[n][last].Keys = append(lanes[n][last].Keys, k)
 			} else {
-				lanes[n] = append(lanes[n], Input{Event: *e, Keys: []string{k}})
+				lanes[n] = append(lanes[n], Input{Event: e, Keys: []string{k}})
 			}
+		}
+	}
+	return lanes
+}
+
+// splitByStream is split for the default key. It counts first, so that one array holds all inputs.
+func (c *consumer) splitByStream(events []eventstore.Event) [][]Input {
+	lanes := make([][]Input, c.partitions)
+	of, counts, total := make([]int16, len(events)), make([]int, c.partitions), 0
+	for i := range events {
+		of[i] = -1
+		if c.Listens.Matches(events[i]) {
+			n := partition(string(events[i].Stream), c.partitions)
+			of[i] = int16(n)
+			counts[n]++
+			total++
+		}
+	}
+	inputs := make([]Input, total)
+	for n, k := range counts {
+		lanes[n], inputs = inputs[:0:k], inputs[k:]
+	}
+	for i, n := range of {
+		if n >= 0 {
+			lanes[n] = append(lanes[n], Input{Event: &events[i]})
 		}
 	}
 	return lanes

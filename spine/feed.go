@@ -2,6 +2,7 @@ package spine
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/necrostack/necrostack/eventstore"
@@ -21,6 +22,7 @@ type feed struct {
 	store     *eventstore.Store
 	query     eventstore.Query // what any consumer listens to
 	consumers int
+	scratch   sync.Pool // of *[]eventstore.Event, so that a chunk is no bigger than what it holds
 
 	mu      sync.Mutex
 	lanes   map[*lane]bool // true: waits at the end of the log
@@ -173,19 +175,29 @@ func (f *feed) fetch(ctx context.Context, after eventstore.Position) (*chunk, er
 
 func (f *feed) read(ctx context.Context, after eventstore.Position) (*chunk, error) {
 	c := &chunk{after: after, splits: make([]split, f.consumers)}
+	scratch, _ := f.scratch.Get().(*[]eventstore.Event)
+	if scratch == nil {
+		scratch = new(make([]eventstore.Event, 0, chunkEvents))
+	}
+	defer func() {
+		clear(*scratch)
+		*scratch = (*scratch)[:0]
+		f.scratch.Put(scratch)
+	}()
 	size, full := 0, eventstore.Position(0)
 	r := eventstore.Range{After: after, Limit: chunkEvents, Through: &c.through}
 	for e, err := range f.store.Read(ctx, f.query, r) {
 		if err != nil {
 			return nil, err
 		}
-		if n := len(c.events); size > chunkBytes && e.Position > c.events[n-1].Position {
-			full = c.events[n-1].Position
+		if n := len(*scratch); size > chunkBytes && e.Position > (*scratch)[n-1].Position {
+			full = (*scratch)[n-1].Position
 			break
 		}
 		size += len(e.Data)
-		c.events = append(c.events, e)
+		*scratch = append(*scratch, e)
 	}
+	c.events = slices.Clone(*scratch)
 	if full > 0 {
 		c.through = full
 	}

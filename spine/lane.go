@@ -25,6 +25,7 @@ type lane struct {
 	lost       bool // it is somebody else's now
 
 	// The lane's own.
+	worker    *worker         // runs its handlers; nil: to be made
 	parked    map[string]bool // keys that have parked events
 	conflicts int             // in a row
 	single    bool            // one event a commit, until one is taken: a bigger one was refused
@@ -33,6 +34,11 @@ type lane struct {
 // run works the lane until ctx ends or the lease is lost. What is under way is finished first, unless the
 // context named work ends too.
 func (l *lane) run(ctx, work context.Context) {
+	defer func() {
+		if l.worker != nil {
+			close(l.worker.jobs)
+		}
+	}()
 	for ctx.Err() == nil {
 		in, through, err := l.engine.feed.next(ctx, l)
 		switch {
@@ -64,7 +70,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 func (l *lane) process(ctx, work context.Context, in []Input, through eventstore.Position) bool {
 	if l.engine.observed(work) {
 		for i := range in {
-			l.observe(work, Observation{Step: EventReceived, Event: &in[i].Event})
+			l.observe(work, Observation{Step: EventReceived, Event: in[i].Event})
 		}
 	}
 	var fails []eventstore.Failure // of in[0]

@@ -29,9 +29,10 @@ type Wiring struct {
 // error is made by Park.
 type Handle func(ctx context.Context, in Input) (Output, error)
 
-// Input is an event, and the keys that it is to be handled for. It must not be changed.
+// Input is an event, and the keys that it is to be handled for. It must not be changed: other organs see the
+// same event.
 type Input struct {
-	eventstore.Event
+	*eventstore.Event
 	Keys []string
 
 	fault error // its keys could not be had

@@ -79,6 +79,7 @@ func (s *Spine) decide(ctx context.Context, h command, in Request) (eventstore.R
 // of its own, "<type>-<id>".
 func (s *Spine) Emit(ctx context.Context, events ...eventstore.Payload) (eventstore.Result, error) {
 	var c eventstore.Commit
+	all := make([]eventstore.Event, 0, len(events))
 	for i, p := range events {
 		e, err := s.store.Encode(p)
 		if err != nil {
@@ -87,11 +88,12 @@ func (s *Spine) Emit(ctx context.Context, events ...eventstore.Payload) (eventst
 		if e.Stream == "" {
 			e.Stream = eventstore.StreamOf(e.Type, e.ID.String())
 		}
+		all = append(all, e)
 		if n := len(c.Appends) - 1; n >= 0 && c.Appends[n].Stream == e.Stream {
-			c.Appends[n].Events = append(c.Appends[n].Events, e)
+			c.Appends[n].Events = all[len(all)-1-len(c.Appends[n].Events):]
 			continue
 		}
-		c.Appends = append(c.Appends, eventstore.Append{Stream: e.Stream, Events: []eventstore.Event{e}})
+		c.Appends = append(c.Appends, eventstore.Append{Stream: e.Stream, Events: all[len(all)-1:]})
 	}
 	r, err := s.store.Commit(ctx, c)
 	if err != nil {

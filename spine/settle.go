@@ -105,7 +105,7 @@ func (l *lane) tell(ctx context.Context, w *work, c *eventstore.Commit, in []Inp
 		aside[a.event] = a.err
 	}
 	for i := range in {
-		e := &in[i].Event
+		e := in[i].Event
 		var ids []uuid.UUID
 		for k := range c.Appends {
 			for _, child := range c.Appends[k].Events {

@@ -53,13 +53,13 @@ func (b *Backend) commit(c *eventstore.Commit) (eventstore.Result, error) {
 // write appends events. Nothing refuses them any more.
 func (b *Backend) write(appends []eventstore.Append) eventstore.Result {
 	r := eventstore.Result{Versions: make([]eventstore.Version, len(appends))}
-	now, first := b.now(), b.head()+1
+	now, first := b.now(), b.log.head+1
 	for i, a := range appends {
 		stream, category := b.streams[a.Stream], a.Stream.Category()
 		for _, e := range a.Events {
-			p := b.head() + 1
+			p := b.log.head + 1
 			e.Stream, e.Version, e.Position, e.Time = a.Stream, eventstore.Version(len(stream)+1), p, now
-			b.log, b.firsts = append(b.log, e), append(b.firsts, first)
+			b.log.add(record{e, first})
 			b.ids[e.ID] = p
 			stream = append(stream, p)
 			b.category[category] = append(b.category[category], p)
@@ -91,13 +91,13 @@ func (b *Backend) sentBefore(c *eventstore.Commit) (*sent, error) {
 				first = p
 			}
 			fresh = fresh && !ok && !b.reserved[e.ID]
-			same = same && ok && p == first+eventstore.Position(n) && b.firsts[p-1] == first && b.log[p-1].Stream == a.Stream
+			same = same && ok && p == first+eventstore.Position(n) && b.log.at(p).first == first && b.log.at(p).Stream == a.Stream
 			n++
 		}
 	}
 	if n > 0 && same {
 		end := first + eventstore.Position(n)
-		if end > b.head() || b.firsts[end-1] != first {
+		if end > b.log.head || b.log.at(end).first != first {
 			return &sent{first}, nil
 		}
 	}
@@ -121,7 +121,7 @@ func (b *Backend) resultAt(at *sent, c *eventstore.Commit) (r eventstore.Result)
 	for _, a := range c.Appends {
 		p += eventstore.Position(len(a.Events))
 		r.Position = p
-		r.Versions = append(r.Versions, b.log[p-1].Version)
+		r.Versions = append(r.Versions, b.log.at(p).Version)
 	}
 	return r
 }
@@ -179,9 +179,17 @@ func (b *Backend) guards(c *eventstore.Commit) error {
 		}
 	}
 	for i, x := range c.Unless {
-		for p := range b.find(x.Query, x.After, b.head(), false) {
+		if p := b.first(x); p > 0 {
 			return &eventstore.ConditionError{Index: i, After: x.After, Position: p}
 		}
 	}
 	return nil
+}
+
+// first is the position of the first event that breaks a condition, or 0.
+func (b *Backend) first(x eventstore.Condition) eventstore.Position {
+	for p := range b.find(x.Query, x.After, b.log.head, false) {
+		return p
+	}
+	return 0
 }

@@ -29,8 +29,7 @@ type Backend struct {
 	wake signal.Signal
 
 	mu        sync.RWMutex
-	log       []eventstore.Event    // log[p-1] is the event at position p; never changed, only added to
-	firsts    []eventstore.Position // the first position of the commit that the event came with
+	log       log
 	ids       map[uuid.UUID]eventstore.Position
 	streams   map[eventstore.Stream]positions
 	category  map[string]positions
@@ -77,7 +76,7 @@ func (b *Backend) Wait(ctx context.Context, seen eventstore.Pulse) (eventstore.P
 	for {
 		woken := b.wake.Wait()
 		b.mu.RLock()
-		now := eventstore.Pulse{Head: b.head(), Roster: b.roster}
+		now := eventstore.Pulse{Head: b.log.head, Roster: b.roster}
 		b.mu.RUnlock()
 		if now != seen {
 			return now, nil
@@ -90,13 +89,36 @@ func (b *Backend) Wait(ctx context.Context, seen eventstore.Pulse) (eventstore.P
 	}
 }
 
-func (b *Backend) head() eventstore.Position { return eventstore.Position(len(b.log)) }
-
 // now is the store's clock. It never runs behind the log's last event.
 func (b *Backend) now() time.Time {
 	now := time.Now().UTC().Truncate(time.Microsecond)
-	if n := len(b.log); n > 0 && now.Before(b.log[n-1].Time) {
-		return b.log[n-1].Time
+	if h := b.log.head; h > 0 && now.Before(b.log.at(h).Time) {
+		return b.log.at(h).Time
 	}
 	return now
+}
+
+// log is a list of blocks, so that it grows without being copied. What was added is never changed: a reader
+// may go on with a copy of the log while more is added.
+type log struct {
+	blocks []*[block]record
+	head   eventstore.Position
+}
+
+const block = 1024
+
+// record is an event, and the first position of the commit that it came with.
+type record struct {
+	eventstore.Event
+	first eventstore.Position
+}
+
+func (l *log) at(p eventstore.Position) *record { return &l.blocks[(p-1)/block][(p-1)%block] }
+
+func (l *log) add(r record) {
+	if l.head%block == 0 {
+		l.blocks = append(l.blocks, new([block]record))
+	}
+	l.head++
+	*l.at(l.head) = r
 }

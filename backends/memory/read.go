@@ -2,7 +2,9 @@ package memory
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
+	"maps"
 	"slices"
 
 	"github.com/necrostack/necrostack/eventstore"
@@ -16,20 +18,20 @@ type positions []eventstore.Position
 func (b *Backend) Read(ctx context.Context, q eventstore.Query, r eventstore.Range) iter.Seq2[eventstore.Event, error] {
 	return func(yield func(eventstore.Event, error) bool) {
 		b.mu.RLock()
-		log, head := b.log, b.head()
+		log, head := b.log, b.log.head
 		upTo := head
 		if r.UpTo > 0 {
 			upTo = min(upTo, r.UpTo)
 		}
 		found := b.find(q, r.After, upTo, r.Backward)
 		b.mu.RUnlock()
-		n := 0
+		n, data := 0, arena(nil)
 		for p := range found {
 			if err := ctx.Err(); err != nil {
 				yield(eventstore.Event{}, err)
 				return
 			}
-			if !yield(log[p-1].Clone(), nil) {
+			if !yield(data.clone(&log.at(p).Event), nil) {
 				return
 			}
 			if n++; n == r.Limit {
@@ -40,6 +42,26 @@ func (b *Backend) Read(ctx context.Context, q eventstore.Query, r eventstore.Ran
 			*r.Through = head
 		}
 	}
+}
+
+// arena is memory for the payloads of several small events, which costs less than memory for each.
+type arena []byte
+
+const arenaSize = 4 << 10
+
+// clone copies an event.
+func (a *arena) clone(e *eventstore.Event) eventstore.Event {
+	c, n := *e, len(e.Data)
+	if n > arenaSize/4 {
+		return e.Clone()
+	}
+	if cap(*a)-len(*a) < n {
+		*a = make(arena, 0, arenaSize)
+	}
+	*a = append(*a, e.Data...)
+	c.Data = json.RawMessage((*a)[len(*a)-n : len(*a) : len(*a)])
+	c.Tags, c.Metadata.User = slices.Clone(e.Tags), maps.Clone(e.Metadata.User)
+	return c
 }
 
 // find returns the positions of the events that match q, after and up to two positions. It must be called
@@ -58,7 +80,7 @@ func (b *Backend) find(q eventstore.Query, after, upTo eventstore.Position, back
 			candidates = count(after, upTo, backward)
 		}
 		for p := range candidates {
-			if q.Matches(log[p-1]) && !yield(p) {
+			if q.Matches(log.at(p).Event) && !yield(p) {
 				return
 			}
 		}

@@ -44,6 +44,9 @@ func (b *Backend) scheduledBefore(schedules []eventstore.Schedule) (bool, error)
 }
 
 func (b *Backend) schedule(schedules []eventstore.Schedule) {
+	if len(schedules) == 0 {
+		return
+	}
 	n := len(schedules)
 	for _, s := range schedules {
 		t := &timer{Schedule: s, with: &n}
