@@ -1,0 +1,74 @@
+# The project's commands; `make help` lists them.
+# The tools are pinned in tools/go.mod and built by Go itself, once, into its build cache: nothing has to be installed.
+
+.DEFAULT_GOAL := help
+
+export BENCH ?= .
+TIMEOUT   ?= 10m
+TESTFLAGS ?=
+
+tool    := go tool -modfile=$(CURDIR)/tools/go.mod
+modules := . $(patsubst %/go.mod,%,$(wildcard */go.mod))
+# The tools module has requirements but no package.
+code    := $(filter-out tools,$(modules))
+
+# $(call each,modules,command) runs the command in every module, and fails if any did.
+each = @status=0; for module in $(1); do echo "$$module: $(2)"; (cd $$module && $(2)) || status=1; done; exit $$status
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: check
+check: format vet lint tidy build ## Check formatting, vet, lint, go.mod files and the build
+
+.PHONY: fmt
+fmt: ## Format the Go code
+	$(tool) gofumpt -w . .ci
+
+.PHONY: test
+test: compiler ## Run all tests with the race detector; TESTFLAGS='-run Name' is handed to go test
+	$(call each,$(code),CGO_ENABLED=1 go test -race -timeout $(TIMEOUT) $(TESTFLAGS) ./...)
+
+.PHONY: bench
+bench: ## Run benchmarks and print the figures; BENCH=regexp selects both
+	go test -run '^$$' -bench "$$BENCH" -benchmem -timeout 60m ./...
+	cd bench && go run . -figures "$$BENCH"
+
+# The parts of check.
+
+.PHONY: format
+format:
+	@unformatted=$$($(tool) gofumpt -l . .ci) || exit 1; \
+	if [ -n "$$unformatted" ]; then echo "not formatted, run 'make fmt':"; echo "$$unformatted"; exit 1; fi
+
+.PHONY: vet
+vet:
+	$(call each,$(code),go vet ./...)
+	go vet ./.ci
+
+.PHONY: lint
+lint:
+	$(tool) golangci-lint config verify
+	$(call each,$(code),$(tool) golangci-lint run ./...)
+	$(tool) golangci-lint run ./.ci
+
+.PHONY: tidy
+tidy:
+	$(call each,$(modules),go mod tidy -diff)
+
+# What is built here is thrown away, so it needs no version stamp and works in any kind of checkout.
+.PHONY: build
+build:
+	$(call each,$(code),go build -buildvcs=false -o /dev/null ./...)
+
+# The race detector needs the C compiler that Go is set to use.
+.PHONY: compiler
+compiler:
+	@cc=$$(go env CC); if command -v $${cc%% *} >/dev/null; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		{ apt-get update -qq && apt-get install -y -qq --no-install-recommends gcc libc6-dev; } >&2; \
+	else \
+		echo "the race detector needs a C compiler ($$cc): install gcc and the C library's headers" \
+			"(Debian, Ubuntu: apt-get install gcc libc6-dev; macOS: xcode-select --install)" >&2; exit 1; \
+	fi
