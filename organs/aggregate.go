@@ -50,7 +50,8 @@ func Handle[S any, C spine.Command](decide func(state S, c C) (Events, error)) D
 	}}
 }
 
-// When decides about events of E's type from elsewhere in the log, on behalf of the entity that to names.
+// When decides about events of E's type from elsewhere in the log, on behalf of the entity that to names;
+// an event for which it names none is passed over.
 // What it returns, and the fact that it was asked, are one commit: every event is decided exactly once. An
 // error means: try again, and if that does not help, park the event; see also spine.Park.
 func When[S any, E eventstore.Payload](to func(e E) (id string), decide func(state S, e E) (Events, error)) Decider[S] {
@@ -100,6 +101,9 @@ func (a Aggregate[S]) Attach(st *eventstore.Store) (spine.Wiring, error) {
 	if len(events) > 0 {
 		w.Key = func(e eventstore.Event) ([]string, error) {
 			id, err := events[e.Type].id(e)
+			if id == "" {
+				return nil, err // nobody's
+			}
 			return []string{id}, err
 		}
 		w.Handle = func(ctx context.Context, in spine.Input) (spine.Output, error) {
