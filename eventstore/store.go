@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -56,6 +57,7 @@ type Store struct {
 	upcasts *upcasts
 	writer  *writer
 	moved   signal.Signal // checkpoints have moved through this store
+	closed  atomic.Bool
 }
 
 // New makes a store on a backend. It is for implementers, and for tests that wrap a backend; users open a
@@ -75,8 +77,12 @@ func (s *Store) Backend() Backend { return s.backend }
 // Fault is what Config.Validate found; everything the store is asked to do fails with it.
 func (s *Store) Fault() error { return s.fault }
 
-// Close waits for commits under way, refuses new ones with ErrClosed, and closes the backend.
+// Close waits for commits under way, refuses whatever comes later with ErrClosed, and closes the backend.
+// Closing again does nothing.
 func (s *Store) Close() error {
+	if s.closed.Swap(true) {
+		return nil
+	}
 	s.writer.close()
 	return s.backend.Close()
 }
@@ -86,7 +92,7 @@ func (s *Store) Close() error {
 // waits for its turn, nothing was written and the error is the context's; if c was under way already, its
 // outcome is unknown. The caller keeps what c refers to.
 func (s *Store) Commit(ctx context.Context, c Commit) (Result, error) {
-	return s.commit(ctx, c.clone())
+	return s.commit(ctx, c.clone(), false)
 }
 
 // Append commits payloads to one stream, each with a new id unless it is a Draft with one.
@@ -102,24 +108,44 @@ func (s *Store) Append(ctx context.Context, to Stream, expect Expected, payloads
 		}
 		a.Events[i] = e
 	}
-	return s.commit(ctx, Commit{Appends: []Append{a}})
+	return s.commit(ctx, Commit{Appends: []Append{a}}, true)
 }
 
-// commit takes over what c refers to.
-func (s *Store) commit(ctx context.Context, c Commit) (Result, error) {
+// Emit commits payloads to the streams that they name (see In), all in one commit that expects nothing. One
+// that names none begins a stream of its own, "<type>-<id>".
+func (s *Store) Emit(ctx context.Context, payloads ...Payload) (Result, error) {
+	var c Commit
+	all := make([]Event, len(payloads))
+	for i, p := range payloads {
+		e, err := s.Encode(p)
+		if err != nil {
+			return Result{}, fmt.Errorf("emit event %d: %w", i+1, err)
+		}
+		if e.Stream == "" {
+			e.Stream = StreamOf(e.Type, e.ID.String())
+		}
+		all[i] = e
+		if n := len(c.Appends) - 1; n >= 0 && c.Appends[n].Stream == e.Stream {
+			c.Appends[n].Events = all[i-len(c.Appends[n].Events) : i+1]
+			continue
+		}
+		c.Appends = append(c.Appends, Append{Stream: e.Stream, Events: all[i : i+1]})
+	}
+	r, err := s.commit(ctx, c, true)
+	if err != nil {
+		return r, fmt.Errorf("emit: %w", err)
+	}
+	return r, nil
+}
+
+// commit takes over what c refers to. Payloads that were encoded just now need not be looked at again.
+func (s *Store) commit(ctx context.Context, c Commit, encoded bool) (Result, error) {
 	if s.fault != nil {
 		return Result{}, s.fault
 	}
-	if err := s.cfg.validate(&c); err != nil {
+	c.complete(MetadataFrom(ctx))
+	if err := s.cfg.validate(&c, encoded && s.cfg.Codec == Codec(jsonCodec{})); err != nil {
 		return Result{}, fmt.Errorf("commit: %w", err)
-	}
-	from := MetadataFrom(ctx)
-	for i := range c.Appends {
-		c.Appends[i].trace(from)
-	}
-	for i := range c.Schedules {
-		c.Schedules[i].Due = c.Schedules[i].Due.UTC().Truncate(time.Microsecond)
-		c.Schedules[i].Append.trace(from)
 	}
 	for i := range c.Unless {
 		c.Unless[i].Query = s.upcasts.expand(c.Unless[i].Query)
@@ -127,11 +153,28 @@ func (s *Store) commit(ctx context.Context, c Commit) (Result, error) {
 	return s.writer.write(ctx, c)
 }
 
-// trace fills in what events do not say about their origin themselves.
-func (a *Append) trace(from Metadata) {
+// complete gives a commit what it does not say itself, and every time the resolution that backends keep.
+func (c *Commit) complete(from Metadata) {
+	for i := range c.Appends {
+		c.Appends[i].complete(from)
+	}
+	for i := range c.Schedules {
+		c.Schedules[i].Due = c.Schedules[i].Due.UTC().Truncate(time.Microsecond)
+		c.Schedules[i].Append.complete(from)
+	}
+	for i := range c.Parks {
+		for j := range c.Parks[i].Failures {
+			f := &c.Parks[i].Failures[j]
+			f.At = f.At.UTC().Truncate(time.Microsecond)
+		}
+	}
+}
+
+// complete fills in what events do not say about their origin, and drops what is the store's to give.
+func (a *Append) complete(from Metadata) {
 	for i := range a.Events {
 		e := &a.Events[i]
-		e.Stream = a.Stream
+		*e = Event{ID: e.ID, Type: e.Type, Stream: a.Stream, Tags: e.Tags, Data: e.Data, Metadata: e.Metadata}
 		e.Metadata.fill(from)
 		if e.Metadata.Correlation == uuid.Nil {
 			e.Metadata.Correlation = e.ID
@@ -144,6 +187,9 @@ func (a *Append) trace(from Metadata) {
 func (s *Store) Read(ctx context.Context, q Query, r Range) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		err := s.fault
+		if s.closed.Load() {
+			err = ErrClosed
+		}
 		if err == nil {
 			err = errors.Join(q.Validate(), r.validate())
 		}
@@ -196,8 +242,8 @@ func (r Range) report(through Position) {
 }
 
 func (r Range) validate() error {
-	if r.After < 0 || r.UpTo < 0 || r.Limit < 0 {
-		return invalid("range", "after %d up to %d limit %d: has a negative bound", r.After, r.UpTo, r.Limit)
+	if r.After < 0 || r.UpTo < 0 || r.Limit < 0 || r.After > maxVersion || r.UpTo > maxVersion {
+		return invalid("range", "after %d up to %d limit %d: has a bound that is not 0 … %d", r.After, r.UpTo, r.Limit, int64(maxVersion))
 	}
 	return nil
 }

@@ -57,8 +57,8 @@ func CheckCategory(field, category string) error {
 }
 
 // validate checks every rule and limit of a commit before any I/O. Its first fault is returned: a commit
-// comes from a program, and one fault often causes others.
-func (cfg *Config) validate(c *Commit) error {
+// comes from a program, and one fault often causes others. With isJSON, the payloads are known to be JSON.
+func (cfg *Config) validate(c *Commit, isJSON bool) error {
 	n := c.events()
 	if n == 0 && len(c.Checkpoints)+len(c.Parks)+len(c.Unparks)+len(c.Schedules)+len(c.Cancels) == 0 {
 		return invalid("commit", "is empty")
@@ -72,8 +72,8 @@ func (cfg *Config) validate(c *Commit) error {
 	if most := max(len(c.Checkpoints), len(c.Parks), len(c.Unparks), len(c.Schedules), len(c.Cancels)); most > maxEntries {
 		return invalid("commit", "has %d entries of one kind, more than %d", most, maxEntries)
 	}
-	v := validator{cfg: cfg}
-	if n+len(c.Schedules)+len(c.Parks) > 1 {
+	v := validator{cfg: cfg, isJSON: isJSON}
+	if n != 1 || len(c.Schedules)+len(c.Parks) > 0 {
 		v.ids = make(map[uuid.UUID]struct{}, n)
 	}
 	for i := range c.Appends {
@@ -116,9 +116,10 @@ func within(place string, err error) error {
 }
 
 type validator struct {
-	cfg   *Config
-	ids   map[uuid.UUID]struct{} // nil: there is only one id
-	bytes int
+	cfg    *Config
+	isJSON bool                   // encoding/json has made all payloads
+	ids    map[uuid.UUID]struct{} // nil: there is only one id
+	bytes  int
 }
 
 func (v *validator) id(field string, id uuid.UUID) error {
@@ -178,7 +179,7 @@ func (v *validator) event(e *Event) error {
 		return invalid("data", "of %s has %d bytes, more than %d", e.Type, len(e.Data), v.cfg.MaxData)
 	case !utf8.Valid(e.Data):
 		return invalid("data", "of %s is not valid UTF-8", e.Type)
-	case !json.Valid(e.Data):
+	case !v.isJSON && !json.Valid(e.Data):
 		return invalid("data", "of %s is not valid JSON", e.Type)
 	}
 	v.bytes += len(e.Data)
@@ -247,7 +248,7 @@ func (v *validator) park(p *Parked, under []Checkpoint) error {
 	switch {
 	case !fenced:
 		return invalid("checkpoint", "of %s partition %d is missing: only its owner may park", p.Consumer, p.Partition)
-	case p.Position <= 0 || p.Position > maxVersion || p.Attempts < 0:
+	case p.Position <= 0 || p.Position > maxVersion || p.Attempts < 0 || p.Attempts > math.MaxInt32:
 		return invalid("position", "%d or attempts %d make no sense", p.Position, p.Attempts)
 	case len(p.Failures) > maxFailures:
 		return invalid("failures", "are %d, more than %d", len(p.Failures), maxFailures)
@@ -255,6 +256,9 @@ func (v *validator) park(p *Parked, under []Checkpoint) error {
 	for _, f := range p.Failures {
 		if len(f.Error) > maxFailure {
 			return invalid("failure", "has %d bytes, more than %d", len(f.Error), maxFailure)
+		}
+		if y := f.At.Year(); y < 0 || y > 9999 {
+			return invalid("failure", "at %s is not in the years 0 … 9999", f.At.Format(time.RFC3339))
 		}
 		if err := checkText("failure", f.Error); err != nil {
 			return err

@@ -10,6 +10,9 @@ import (
 // Wait returns the log's pulse as soon as it differs from what was seen, and at the latest after
 // Config.Poll. It returns early, without an error, when ctx ends.
 func (s *Store) Wait(ctx context.Context, seen Pulse) (Pulse, error) {
+	if s.closed.Load() {
+		return seen, ErrClosed
+	}
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Poll)
 	defer cancel()
 	if w, ok := s.backend.(Waker); ok {

@@ -28,6 +28,7 @@ type entity[S any] struct {
 	state   S
 	version eventstore.Version  // what is folded into state
 	seen    eventstore.Position // no event that is not folded stands at or before it
+	least   eventstore.Version  // what the stream is known to stand at: an upcaster may drop its last events
 	loaded  bool
 	stale   bool // there are own events to be read
 	unread  int  // own events that cannot be read yet: they are not committed
@@ -51,8 +52,8 @@ func newEntities[S any](st *eventstore.Store, a Aggregate[S]) *entities[S] {
 
 // decide decides about one entity. The entity is held until what follows from it is settled.
 func (es *entities[S]) decide(ctx context.Context, id string, d Decider[S], in any) (out spine.Output, err error) {
-	stream := eventstore.StreamOf(es.aggregate.Category, id)
-	if err := eventstore.CheckName("stream", string(stream)); err != nil {
+	stream, err := es.streamOf(id)
+	if err != nil {
 		return out, err
 	}
 	e, err := es.acquire(ctx, stream, spine.Batch(ctx))
@@ -83,13 +84,25 @@ func (es *entities[S]) decide(ctx context.Context, id string, d Decider[S], in a
 	}
 	c, own, err := commitOf(es.store, events, stream, eventstore.Exact(e.version))
 	if err != nil {
-		return out, fmt.Errorf("decision on %s: %w", d.typ, err)
+		return out, fmt.Errorf("decision on %s: %w", d.typ, errors.Join(refusal, err))
+	}
+	if len(own) == 0 { // no append says what is expected of the stream
+		c.Unless = []eventstore.Condition{{Query: eventstore.InStream(stream), After: e.seen}}
 	}
 	if err := es.fold(e, own); err != nil {
 		return out, fmt.Errorf("decision on %s: %w", d.typ, err)
 	}
 	held = false
 	return spine.Output{Commit: c, Settled: func(r eventstore.Result, err error) { es.settle(e, r, err) }}, refusal
+}
+
+// streamOf holds an entity's id to the rules, and names its stream.
+func (es *entities[S]) streamOf(id string) (eventstore.Stream, error) {
+	if err := eventstore.CheckName("stream id", id); err != nil {
+		return "", err
+	}
+	stream := eventstore.StreamOf(es.aggregate.Category, id)
+	return stream, eventstore.CheckName("stream", string(stream))
 }
 
 // ask decides on a state that is current, or that the commit will prove current.
@@ -102,7 +115,7 @@ func (es *entities[S]) ask(ctx context.Context, e *entity[S], d Decider[S], in a
 	}
 	for {
 		out, refusal = d.decide(e.state, in)
-		if current || refusal == nil && len(out) > 0 {
+		if current || refusal == nil && out.appendTo(e.stream) {
 			return out, refusal, nil
 		}
 		changed, err := es.refresh(ctx, e)
@@ -129,6 +142,7 @@ func (es *entities[S]) refresh(ctx context.Context, e *entity[S]) (changed bool,
 		}
 		e.version, changed = ev.Version, true
 	}
+	e.version = max(e.version, e.least)
 	e.seen, e.loaded, e.stale = max(e.seen, through), true, false
 	return changed, nil
 }
@@ -161,6 +175,9 @@ func (es *entities[S]) settle(e *entity[S], r eventstore.Result, err error) {
 		e.seen = max(e.seen, r.First-1)
 		e.stale = e.stale || e.unread > 0
 		e.unread = 0
+	}
+	if conflict, ok := errors.AsType[*eventstore.ConflictError](err); ok && conflict.Stream == e.stream {
+		e.least = conflict.Actual
 	}
 	es.release(e, err != nil)
 }

@@ -2,12 +2,21 @@ package organs
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/necrostack/necrostack/eventstore"
 )
 
 // Events is what a handler appends, in order. eventstore.In directs one to another stream.
 type Events []eventstore.Payload
+
+// appendTo reports whether one of the events goes to a stream: by name, or because it names none.
+func (out Events) appendTo(s eventstore.Stream) bool {
+	return slices.ContainsFunc(out, func(p eventstore.Payload) bool {
+		d, named := p.(eventstore.Draft)
+		return !named || d.Stream == "" || d.Stream == s
+	})
+}
 
 // Evolve is the fold of an aggregate: how events make its state.
 type Evolve[S any] = eventstore.Fold[S]

@@ -66,7 +66,7 @@ func (r Reactor) Attach(st *eventstore.Store) (spine.Wiring, error) {
 	w.Handle = func(ctx context.Context, in spine.Input) (out spine.Output, err error) {
 		events, failed := by[in.Type].react(ctx, *in.Event)
 		if out.Commit, _, err = commitOf(st, events, in.Stream, eventstore.Any); err != nil {
-			return spine.Output{}, fmt.Errorf("reaction to %s: %w", in.Type, err)
+			return spine.Output{}, fmt.Errorf("reaction to %s: %w", in.Type, errors.Join(failed, err))
 		}
 		return out, failed
 	}

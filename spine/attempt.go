@@ -5,18 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/necrostack/necrostack/eventstore"
 )
 
 // Bounds of what one commit of a lane takes together.
 const (
-	batchInputs = 256
-	batchEvents = 1000
-	batchTime   = 100 * time.Millisecond // handlers' time; slow handlers commit each event
-	lastWord    = time.Second            // how long a handler may take to notice that its time is up
+	batchInputs  = 256
+	batchEntries = 1000                   // events, schedules and the like
+	batchBytes   = 4 << 20                // of payloads
+	batchTime    = 100 * time.Millisecond // handlers' time; slow handlers commit each event
+	lastWord     = time.Second            // how long a handler may take to notice that its time is up
 )
 
 // work is what handling a batch came to.
@@ -64,13 +65,14 @@ type job struct {
 	ctx    context.Context //nolint:containedctx // a message to the worker, gone when it is done
 	batch  []Input
 	number int
+	at     *atomic.Int64 // which input it works on
 }
 
 func newWorker(l *lane) *worker {
 	w := &worker{jobs: make(chan job), results: make(chan work, 1)}
 	go func() {
 		for j := range w.jobs {
-			w.results <- l.handle(j.ctx, j.batch, j.number)
+			w.results <- l.handle(j)
 		}
 	}()
 	return w
@@ -84,19 +86,20 @@ func Batch(ctx context.Context) any { return ctx.Value(batchKey{}) }
 
 // attempt runs handlers for a batch, in a goroutine that can be given up: it owns what it works on, and its
 // result is dropped when nobody waits for it any more. number counts the attempts at the first input, from 1.
-func (l *lane) attempt(ctx context.Context, batch []Input, number int) work {
+func (l *lane) attempt(parent context.Context, batch []Input, number int) work {
 	deadline := l.consumer.Policy.Deadline
 	if len(batch) > 1 {
 		deadline += l.batchTime() // which the others may take before the last one begins
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, deadline, ErrDeadline)
+	ctx, cancel := context.WithTimeoutCause(parent, deadline, ErrDeadline)
 	defer cancel()
 	ctx = context.WithValue(ctx, batchKey{}, new(byte))
 	if l.worker == nil {
 		l.worker = newWorker(l)
 	}
 	w := l.worker
-	w.jobs <- job{ctx, batch, number}
+	at := new(atomic.Int64)
+	w.jobs <- job{ctx, batch, number, at}
 	select {
 	case done := <-w.results:
 		return done
@@ -111,8 +114,17 @@ func (l *lane) attempt(ctx context.Context, batch []Input, number int) work {
 	}
 	l.worker = nil
 	close(w.jobs)
-	l.engine.abandon(l, batch[0].Event, w.results)
-	return work{err: fmt.Errorf("%w, and ignores it", context.Cause(ctx))}
+	stuck := int(at.Load())
+	l.engine.abandon(l, batch[stuck].Event, w.results)
+	err := fmt.Errorf("%w, and ignores it", context.Cause(ctx))
+	if stuck == 0 || parent.Err() != nil {
+		return work{err: err}
+	}
+	again := l.attempt(parent, batch[:stuck], number) // what these came to is the stuck worker's
+	if again.done == stuck && again.err == nil && len(again.aside) == 0 {
+		again.err = err
+	}
+	return again
 }
 
 // batchTime is how long handlers may work for one commit: slow ones commit each event.
@@ -132,10 +144,11 @@ func (e *engine) abandon(l *lane, first *eventstore.Event, results <-chan work) 
 }
 
 // handle calls the handler for one event after the other. Parts of one stored event stay together.
-func (l *lane) handle(ctx context.Context, batch []Input, number int) (w work) {
-	start := time.Now()
+func (l *lane) handle(j job) (w work) {
+	ctx, batch, number, start := j.ctx, j.batch, j.number, time.Now()
 	var outputs []Output
 	for w.done < len(batch) {
+		j.at.Store(int64(w.done))
 		group, parked := batch[w.done:w.done+whole(batch[w.done:])], work{}
 		outputs = outputs[:0]
 		for i := range group {
@@ -186,8 +199,8 @@ func (l *lane) call(ctx context.Context, in *Input, number int) (out Output, err
 	if err == nil {
 		err = out.check()
 	}
-	if err == nil && ctx.Err() != nil {
-		err = context.Cause(ctx) // too late, whatever it did
+	if ctx.Err() != nil { // too late, whatever it did
+		err = tooLate(context.Cause(ctx), err)
 	}
 	o.Duration = time.Since(start)
 	if o.Step, o.Err = EventCompleted, err; err != nil {
@@ -195,23 +208,21 @@ func (l *lane) call(ctx context.Context, in *Input, number int) (out Output, err
 	}
 	for i := range out.Commit.Appends {
 		o.Emitted += len(out.Commit.Appends[i].Events)
-		for j := range out.Commit.Appends[i].Events {
-			child := in.Child()
-			inherit(&out.Commit.Appends[i].Events[j].Metadata, &child)
-		}
+	}
+	if o.Emitted+len(out.Commit.Schedules) > 0 {
+		child := in.Child()
+		inherit(&out.Commit, &child)
 	}
 	l.engine.observe.tell(ctx, o)
 	return out, err
 }
 
-// inherit is what an event owes to the one that it follows from.
-func inherit(m, from *eventstore.Metadata) {
-	if m.Causation != uuid.Nil {
-		return
+// tooLate is why a handler has failed whose time was up when it returned.
+func tooLate(cause, err error) error {
+	if err == nil || errors.Is(err, cause) {
+		return cause
 	}
-	schema, user := m.Schema, m.User
-	*m = *from
-	m.Schema, m.User = schema, user
+	return fmt.Errorf("%w: %w", cause, err)
 }
 
 // protect turns a panic into an error.

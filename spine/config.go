@@ -18,7 +18,7 @@ type Config struct {
 	MaxSteps  int           // events that Drain handles before it reports a loop; negative: no bound. Defaults to 10,000
 	Lease     time.Duration // how long after its last sign of life a process loses its partitions. Defaults to 15 s
 	Grace     time.Duration // how long handlers may go on when Run is to end. Defaults to 10 s
-	Conflicts int           // how often a command is decided anew before Send gives up. Defaults to 50
+	Conflicts int           // how often a command is decided anew before Send gives up, or an event has failed. Defaults to 50
 	Abandoned int           // handlers that ignore the end of their time, before the Spine fails. Defaults to 64
 }
 

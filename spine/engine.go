@@ -24,9 +24,10 @@ type engine struct {
 	timers signal.Signal // a lane has scheduled something
 	roster signal.Signal // partitions are to be shared anew
 
-	wg    sync.WaitGroup // lanes
-	mu    sync.Mutex
-	lanes map[laneKey]*lane
+	wg     sync.WaitGroup // lanes
+	mu     sync.Mutex
+	lanes  map[laneKey]*lane
+	ending bool // start no more lanes
 
 	renewed time.Time // the member's last sign of life; of the members goroutine
 }
@@ -71,20 +72,29 @@ func (s *Spine) run(ctx context.Context, d *drain) error {
 	defer endWork()
 	e := &engine{Spine: s, id: uuid.NewString(), cancel: cancel, drain: d, lanes: map[laneKey]*lane{}}
 	if err := e.prepare(ctx); err != nil {
-		return err
+		e.fail(err)
+		return e.result(ctx, run)
 	}
 	s.engine.Store(e)
 	var helpers sync.WaitGroup
+	member, endMember := context.WithCancel(work)
+	defer endMember()
+	var membership sync.WaitGroup
 	if len(s.consumers) > 0 {
-		e.balance(run, work)
-		helpers.Go(func() { e.members(run, work) })
-		helpers.Go(func() { e.moveIdle(run) })
+		changed := e.roster.Wait()
+		well := e.balance(run, member)
+		membership.Go(func() { e.members(run, member, changed, well) })
+		helpers.Go(func() { e.moveIdle(run, work) })
 	}
 	if s.scheduler != nil && d == nil {
 		helpers.Go(func() { e.clock(run) })
 	}
 	e.tail(run)
-	e.finish(run, work, endWork)
+	e.finish(run, endWork)
+	endMember()
+	membership.Wait() // or it would join again
+	e.leave(work)
+	endWork()
 	helpers.Wait()
 	return e.result(ctx, run)
 }
@@ -94,7 +104,7 @@ func (e *engine) result(ctx, run context.Context) error {
 	switch cause := context.Cause(run); {
 	case errors.Is(cause, errDone):
 		return nil
-	case ctx.Err() != nil && e.drain == nil:
+	case ctx.Err() != nil && errors.Is(cause, context.Cause(ctx)) && e.drain == nil:
 		return nil
 	default:
 		return cause
@@ -123,21 +133,31 @@ func (e *engine) prepare(ctx context.Context) error {
 	return err
 }
 
-// finish lets the lanes end, saves what they have read, and hands everything back.
-func (e *engine) finish(run, work context.Context, endWork context.CancelFunc) {
+// finish lets the lanes end.
+func (e *engine) finish(run context.Context, endWork context.CancelFunc) {
 	<-run.Done()
 	grace := time.AfterFunc(e.cfg.Grace, endWork)
+	defer grace.Stop()
+	e.mu.Lock()
+	e.ending = true
+	e.mu.Unlock()
 	e.wg.Wait()
-	grace.Stop()
-	if len(e.consumers) > 0 && work.Err() == nil {
-		e.flushIdle(work)
-		leave, cancel := context.WithTimeout(work, e.cfg.Grace)
-		defer cancel()
-		if err := e.leaser.Leave(leave, e.id); err != nil {
-			e.storeFailed(work, fmt.Errorf("leave: %w", err))
-		}
+}
+
+// leave hands everything back. No lane is left.
+func (e *engine) leave(work context.Context) {
+	if len(e.consumers) == 0 {
+		return
 	}
-	endWork()
+	most := e.cfg.Grace
+	if work.Err() != nil {
+		most = min(most, lastWord)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(work), most)
+	defer cancel()
+	if err := e.leaser.Leave(ctx, e.id); err != nil {
+		e.storeFailed(work, fmt.Errorf("leave: %w", err))
+	}
 }
 
 // storeFailed reports a failure of the store that is met by trying again.
@@ -157,6 +177,7 @@ func (e *engine) observed(ctx context.Context) bool {
 func (e *engine) tail(ctx context.Context) {
 	var seen eventstore.Pulse
 	for ctx.Err() == nil {
+		e.feed.awaitLane(ctx)
 		quiet := e.feed.isQuiet()
 		c, err := e.feed.fetch(ctx, e.feed.end())
 		if err != nil {
@@ -204,11 +225,12 @@ func (e *engine) awaitPulse(ctx context.Context, seen eventstore.Pulse, quiet bo
 }
 
 // moveIdle commits the checkpoints of lanes that find nothing, when no commit of a busy lane carries them.
-func (e *engine) moveIdle(ctx context.Context) {
+func (e *engine) moveIdle(ctx, work context.Context) {
 	for {
 		idle := e.idle.Wait()
-		if pause(ctx, idleDelay) {
-			e.flushIdle(ctx)
+		if pause(ctx, idleDelay) && !e.flushIdle(work) {
+			pause(ctx, storePause)
+			continue
 		}
 		select {
 		case <-idle:
@@ -221,23 +243,26 @@ func (e *engine) moveIdle(ctx context.Context) {
 // idleDelay is how long idle lanes wait for a commit that carries their checkpoints.
 const idleDelay = 10 * time.Millisecond
 
-// flushIdle commits the checkpoints of all idle lanes.
-func (e *engine) flushIdle(ctx context.Context) {
+// flushIdle commits the checkpoints of all idle lanes. It reports false if it has to be done again.
+func (e *engine) flushIdle(ctx context.Context) bool {
 	moves := e.feed.carry(nil)
 	if len(moves) == 0 {
-		return
+		return true
 	}
-	_, err := e.store.Commit(ctx, eventstore.Commit{Checkpoints: checkpoints(moves)})
+	c := eventstore.Commit{Checkpoints: checkpoints(moves)}
+	_, err := e.store.Commit(ctx, c)
+	for errors.Is(err, eventstore.ErrOutcomeUnknown) && ctx.Err() == nil {
+		e.storeFailed(ctx, err)
+		pause(ctx, storePause)
+		_, err = e.store.Commit(ctx, c)
+	}
 	e.feed.settle(moves, err == nil)
-	if fenced, ok := errors.AsType[*eventstore.FencedError](err); ok {
-		for _, c := range e.consumers {
-			if c.Name == fenced.Consumer {
-				e.lose(c, fenced.Partition, err)
-			}
-		}
+	if errors.Is(err, eventstore.ErrFenced) {
+		e.loseFenced(moves, err)
 	} else if err != nil && ctx.Err() == nil {
 		e.storeFailed(ctx, err)
 	}
+	return err == nil
 }
 
 // clock moves schedules that are due into the log.

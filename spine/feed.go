@@ -4,15 +4,18 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/necrostack/necrostack/eventstore"
+	"github.com/necrostack/necrostack/internal/signal"
 )
 
 // Bounds of what is kept in memory of the log.
 const (
 	chunkEvents = 512     // of one chunk
 	chunkBytes  = 4 << 20 // likewise; passed by one event at most
-	keptChunks  = 32
+	keptEvents  = 32 * chunkEvents
+	keptChunks  = 256
 )
 
 // feed reads the log once for all lanes. Lanes pull: each asks for the chunk that follows what it has, so a
@@ -25,11 +28,14 @@ type feed struct {
 	scratch   sync.Pool // of *[]eventstore.Event, so that a chunk is no bigger than what it holds
 
 	mu      sync.Mutex
-	lanes   map[*lane]bool // true: waits at the end of the log
-	busy    int            // lanes that do not wait
-	quiet   func()         // called when busy falls to 0
-	tail    eventstore.Position
-	chunks  []*chunk // the latest, in the order they were read
+	lanes   map[*lane]bool      // true: waits at the end of the log
+	busy    int                 // lanes that do not wait
+	quiet   func()              // called when busy falls to 0
+	waiting int                 // lanes that do
+	waits   signal.Signal       // one more does, or none is left
+	tail    eventstore.Position // where the lanes that wait are, or behind it
+	chunks  []*chunk            // in the order they were last used
+	events  int                 // in all chunks
 	reading map[eventstore.Position]*reading
 	moved   *sync.Cond // some lane's checkpoint is no longer being moved by another lane's commit
 }
@@ -51,6 +57,7 @@ type chunk struct {
 // split is a chunk's events by the partitions of a consumer; made when the first lane asks.
 type split struct {
 	once  sync.Once
+	made  atomic.Bool
 	lanes [][]Input
 }
 
@@ -70,6 +77,7 @@ func (f *feed) next(ctx context.Context, l *lane) ([]Input, eventstore.Position,
 			return nil, 0, ctx.Err()
 		}
 		f.mu.Lock()
+		l.idle = true
 		c := f.kept(l.readTo)
 		wait := c == nil && l.readTo >= f.tail
 		if wait {
@@ -95,10 +103,12 @@ func (f *feed) next(ctx context.Context, l *lane) ([]Input, eventstore.Position,
 		f.mu.Lock()
 		in = behind(in, l.readTo)
 		l.readTo = max(l.readTo, c.through)
+		l.idle = len(in) == 0
 		f.mu.Unlock()
 		if len(in) > 0 {
 			return in, c.through, nil
 		}
+		l.engine.idle.Fire()
 	}
 }
 
@@ -110,11 +120,46 @@ func behind(in []Input, p eventstore.Position) []Input {
 	return in
 }
 
-// park lets a lane wait at the end of the log.
+// park lets a lane wait at the end of the log, or at what it takes for the end: if it is ahead of all that
+// was read, the end is where it is.
 func (f *feed) park(l *lane) {
+	if f.waiting == 0 {
+		f.tail = max(f.tail, l.readTo)
+	}
 	f.lanes[l] = true
+	f.waiting++
+	f.free()
+}
+
+// free counts a lane that is no longer busy.
+func (f *feed) free() {
 	if f.busy--; f.busy == 0 {
 		f.quiet()
+	}
+	f.waits.Fire()
+}
+
+// occupy counts a lane that no longer waits.
+func (f *feed) occupy(l *lane) {
+	f.lanes[l] = false
+	f.waiting--
+	f.busy++
+}
+
+// awaitLane blocks until some lane waits, or there is none, so that nobody reads ahead of all lanes.
+func (f *feed) awaitLane(ctx context.Context) {
+	for ctx.Err() == nil {
+		changed := f.waits.Wait()
+		f.mu.Lock()
+		ready := f.waiting > 0 || f.busy == 0
+		f.mu.Unlock()
+		if ready {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
 	}
 }
 
@@ -123,8 +168,7 @@ func (f *feed) unpark(l *lane) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.lanes[l] {
-		f.lanes[l] = false
-		f.busy++
+		f.occupy(l)
 	}
 }
 
@@ -132,10 +176,23 @@ func (f *feed) unpark(l *lane) {
 func (f *feed) kept(after eventstore.Position) *chunk {
 	for i := len(f.chunks) - 1; i >= 0; i-- {
 		if c := f.chunks[i]; c.after <= after && after < c.through {
+			f.chunks = append(append(f.chunks[:i], f.chunks[i+1:]...), c)
 			return c
 		}
 	}
 	return nil
+}
+
+// keep keeps a chunk for the lanes that are near, and forgets those that were not used for longest.
+func (f *feed) keep(c *chunk) {
+	f.chunks = append(f.chunks, c)
+	f.events += len(c.events)
+	drop := 0
+	for len(f.chunks)-drop > keptChunks || f.events > keptEvents && drop < len(f.chunks)-1 {
+		f.events -= len(f.chunks[drop].events)
+		drop++
+	}
+	f.chunks = slices.Delete(f.chunks, 0, drop)
 }
 
 // fetch reads what follows a position, once for all who ask at the same time.
@@ -153,10 +210,7 @@ func (f *feed) fetch(ctx context.Context, after eventstore.Position) (*chunk, er
 			f.mu.Lock()
 			delete(f.reading, after)
 			if r.err == nil && r.chunk.through > after {
-				if len(f.chunks) == keptChunks {
-					f.chunks = append(f.chunks[:0], f.chunks[1:]...)
-				}
-				f.chunks = append(f.chunks, r.chunk)
+				f.keep(r.chunk)
 			}
 			f.mu.Unlock()
 			close(r.done)
@@ -207,7 +261,10 @@ func (f *feed) read(ctx context.Context, after eventstore.Position) (*chunk, err
 // lane returns the chunk's events for a lane.
 func (c *chunk) lane(l *lane) []Input {
 	s := &c.splits[l.consumer.index]
-	s.once.Do(func() { s.lanes = l.consumer.split(c.events) })
+	s.once.Do(func() {
+		s.lanes = l.consumer.split(c.events)
+		s.made.Store(true)
+	})
 	return s.lanes[l.partition]
 }
 
@@ -231,9 +288,8 @@ func (f *feed) advance(c *chunk) {
 		if !waits {
 			continue
 		}
-		if c.splits[l.consumer.index].lanes == nil || len(behind(c.lane(l), l.readTo)) > 0 {
-			f.lanes[l] = false
-			f.busy++
+		if !c.splits[l.consumer.index].made.Load() || len(behind(c.lane(l), l.readTo)) > 0 {
+			f.occupy(l)
 			l.wake <- struct{}{}
 		} else {
 			l.readTo = max(l.readTo, c.through)

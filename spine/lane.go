@@ -3,6 +3,7 @@ package spine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -20,6 +21,7 @@ type lane struct {
 
 	// Under feed.mu.
 	readTo     eventstore.Position // everything up to there was handed to it
+	idle       bool                // and done: it looks for more
 	checkpoint eventstore.Position
 	moving     bool // another's commit carries its checkpoint
 	lost       bool // it is somebody else's now
@@ -28,7 +30,7 @@ type lane struct {
 	worker    *worker         // runs its handlers; nil: to be made
 	parked    map[string]bool // keys that have parked events
 	conflicts int             // in a row
-	single    bool            // one event a commit, until one is taken: a bigger one was refused
+	singly    int             // so many events go into commits of their own: they were refused together
 }
 
 // run works the lane until ctx ends or the lease is lost. What is under way is finished first, unless the
@@ -39,6 +41,14 @@ func (l *lane) run(ctx, work context.Context) {
 			close(l.worker.jobs)
 		}
 	}()
+	for ctx.Err() == nil {
+		if err := l.loadParked(ctx); err == nil {
+			break
+		} else if ctx.Err() == nil {
+			l.engine.storeFailed(work, fmt.Errorf("load parked events: %w", err))
+			pause(ctx, storePause)
+		}
+	}
 	for ctx.Err() == nil {
 		in, through, err := l.engine.feed.next(ctx, l)
 		switch {
@@ -51,6 +61,23 @@ func (l *lane) run(ctx, work context.Context) {
 			return
 		}
 	}
+}
+
+// loadParked finds the keys that have parked events.
+func (l *lane) loadParked(ctx context.Context) error {
+	if l.engine.parker == nil {
+		return nil
+	}
+	parked := map[string]bool{}
+	f := eventstore.ParkedFilter{Consumer: l.consumer.Name, Partitions: []int{l.partition}}
+	for p, err := range l.engine.parker.Parked(ctx, f) {
+		if err != nil {
+			return err
+		}
+		parked[p.Key] = true
+	}
+	l.parked = parked
+	return nil
 }
 
 // pause sleeps, and reports whether there is a reason to go on.
@@ -73,45 +100,75 @@ func (l *lane) process(ctx, work context.Context, in []Input, through eventstore
 			l.observe(work, Observation{Step: EventReceived, Event: in[i].Event})
 		}
 	}
-	var fails []eventstore.Failure // of in[0]
+	var t tries // at in[0]
 	for len(in) > 0 {
-		if work.Err() != nil || ctx.Err() != nil && len(fails) == 0 {
+		if work.Err() != nil || ctx.Err() != nil && t.err == nil {
 			return false
 		}
-		w := l.try(work, in, len(fails)+1)
-		if w.done == 0 {
-			fails = append(fails, failure(w.err))
-			if len(fails) < l.consumer.Policy.Retry.Attempts && !errors.Is(w.err, ErrDeadline) {
-				if !pause(work, l.consumer.Policy.Retry.delay(len(fails))) {
-					return false
-				}
-				continue
-			}
-			w = l.giveUp(in, fails, w.err)
+		w, ok := l.step(work, in, &t)
+		if !ok {
+			continue
 		}
 		err := l.commit(work, &w, in, through)
-		if isRefusal(err) && w.done == whole(in) { // what the handler made of this one event is at fault
-			l.consumer.failed.Add(1)
-			w = l.giveUp(in, append(fails, failure(err)), err)
-			err = l.commit(work, &w, in, through)
-		}
 		switch {
 		case err == nil:
-			in, fails, l.conflicts, l.single = in[w.done:], nil, 0, false
+			in, t, l.conflicts, l.singly = in[w.done:], tries{}, 0, max(l.singly-w.done, 0)
 			if w.err != nil {
-				fails = []eventstore.Failure{failure(w.err)}
+				t.failed(w.err)
 			}
-		case errors.Is(err, eventstore.ErrConflict):
+		case errors.Is(err, eventstore.ErrConflict) && l.conflicts < l.engine.cfg.Conflicts:
 			l.conflicts++
 			l.consumer.conflicted.Add(1)
+			if l.conflicts > 1 { // less is sooner written than more
+				l.singly = max(l.singly, w.done)
+			}
 			pause(work, jitter(time.Millisecond<<min(l.conflicts, 8)))
-		case isRefusal(err):
-			l.single = true
-		default:
+		case !isRefusal(err) && !errors.Is(err, eventstore.ErrConflict):
 			return false
+		case w.done > whole(in):
+			l.singly = w.done
+		case l.spent(&t): // and so without output
+			l.engine.fail(fmt.Errorf("organ %s: set the event at position %d aside: %w", l.consumer.Name, in[0].Position, err))
+			return false
+		default: // what the handler made of this one event is at fault
+			l.consumer.failed.Add(1)
+			t.failed(err)
+			t.final, l.conflicts = true, 0
 		}
 	}
 	return true
+}
+
+// tries are the failed attempts at an event.
+type tries struct {
+	failures []eventstore.Failure
+	err      error // of the last one
+	final    bool  // another would not help
+}
+
+func (t *tries) failed(err error) {
+	t.failures, t.err = append(t.failures, failure(err)), err
+	t.final = errors.Is(err, ErrDeadline)
+}
+
+// spent reports whether an event has had all its attempts.
+func (l *lane) spent(t *tries) bool {
+	return t.err != nil && (t.final || len(t.failures) >= l.consumer.Policy.Retry.Attempts)
+}
+
+// step handles events, or decides what becomes of one that cannot be handled. It reports false if there is
+// nothing to commit.
+func (l *lane) step(ctx context.Context, in []Input, t *tries) (w work, ok bool) {
+	if l.spent(t) {
+		return l.giveUp(in, t.failures, t.err), true
+	}
+	if t.err != nil && !pause(ctx, l.consumer.Policy.Retry.delay(len(t.failures))) {
+		return w, false
+	}
+	if w = l.try(ctx, in, len(t.failures)+1); w.done == 0 {
+		t.failed(w.err)
+	}
+	return w, w.done > 0
 }
 
 // isRefusal reports whether a commit was refused for what is in it.
@@ -135,7 +192,7 @@ func whole(in []Input) int {
 // try handles as many events as go into one commit. If it has done none, it says why.
 func (l *lane) try(ctx context.Context, in []Input, number int) (w work) {
 	most := batchInputs
-	if number > 1 || l.single {
+	if number > 1 || l.singly > 0 {
 		most = 1
 	}
 	if n := l.ready(in, most); n > 0 {
@@ -143,9 +200,7 @@ func (l *lane) try(ctx context.Context, in []Input, number int) (w work) {
 	} else {
 		w = l.behind(ctx, in[:whole(in)], number)
 	}
-	if w.err != nil || len(w.parks) > 0 {
-		l.consumer.failed.Add(int64(w.failures()))
-	}
+	l.consumer.failed.Add(int64(w.failures()))
 	return w
 }
 
@@ -207,11 +262,14 @@ func (l *lane) giveUp(in []Input, fails []eventstore.Failure, err error) (w work
 	return w
 }
 
+// keptFailures is how many of its failures, the last ones, a parked entry holds.
+const keptFailures = 32
+
 // entry is an event as it is parked for a key.
 func (l *lane) entry(in *Input, key string, fails []eventstore.Failure) eventstore.Parked {
 	return eventstore.Parked{
 		ID: parkedID(l.consumer.Name, key, in), Consumer: l.consumer.Name, Partition: l.partition, Key: key,
-		Position: in.Position, Event: in.ID, Attempts: len(fails), Failures: fails,
+		Position: in.Position, Event: in.ID, Attempts: len(fails), Failures: fails[max(0, len(fails)-keptFailures):],
 	}
 }
 

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 )
 
 // logging writes observations to a logger: the way of an event at DEBUG, what goes wrong at WARN and ERROR.
+// Times are UTC, which a Logger of its own accord would not make them.
 type logging struct{ logger *slog.Logger }
 
 // levels of the steps; what is missing is DEBUG.
@@ -44,7 +46,9 @@ func (l logging) Observe(ctx context.Context, o Observation) context.Context {
 			slog.String("command_id", c.ID.String()), slog.String("correlation_id", c.Metadata.Correlation.String()),
 			slog.String("command", c.Command.CommandType()))
 	}
-	l.logger.LogAttrs(ctx, lv, string(o.Step), append(attrs, details(o)...)...)
+	r := slog.NewRecord(time.Now().UTC(), lv, string(o.Step), 0)
+	r.AddAttrs(append(attrs, details(o)...)...)
+	_ = l.logger.Handler().Handle(ctx, r) // a Logger drops this error, too
 	return ctx
 }
 

@@ -2,6 +2,7 @@ package spine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -10,11 +11,14 @@ import (
 )
 
 // members keeps this process alive among those that share the consumers' partitions, until work ends; and
-// shares them, until ctx ends.
-func (e *engine) members(ctx, work context.Context) {
+// shares them, until ctx ends. What has changed, and whether all was well, is since and of the last balance.
+func (e *engine) members(ctx, work context.Context, changed <-chan struct{}, well bool) {
 	for {
-		changed := e.roster.Wait()
-		t := time.NewTimer(e.cfg.Lease / 3)
+		wait := e.cfg.Lease / 3
+		if !well {
+			wait, changed = min(wait, storePause), nil
+		}
+		t := time.NewTimer(wait)
 		select {
 		case <-t.C:
 		case <-changed:
@@ -23,21 +27,29 @@ func (e *engine) members(ctx, work context.Context) {
 			return
 		}
 		t.Stop()
-		e.balance(ctx, work)
+		changed = e.roster.Wait()
+		well = e.balance(ctx, work)
 	}
 }
 
-// balance shows that we live, and takes or gives up partitions until all live members have their share.
-func (e *engine) balance(ctx, work context.Context) {
+// balance shows that we live, and takes or gives up partitions until all live members have their share. It
+// reports whether the store took part.
+func (e *engine) balance(ctx, work context.Context) (well bool) {
 	m := eventstore.Member{ID: e.id}
 	for _, c := range e.consumers {
 		m.Consumers = append(m.Consumers, c.Name)
 	}
 	now := time.Now()
-	if ctx.Err() != nil && e.renewed.IsZero() {
-		return
+	if now.Sub(e.renewed) >= e.cfg.Lease {
+		e.loseAll(errLate)
 	}
-	rosters, err := e.leaser.Renew(work, m, e.cfg.Lease)
+	most := e.cfg.Lease / 3
+	if left := e.cfg.Lease - now.Sub(e.renewed); left > 0 {
+		most = min(most, left)
+	}
+	call, cancel := context.WithTimeout(work, most)
+	defer cancel()
+	rosters, err := e.leaser.Renew(call, m, e.cfg.Lease)
 	if err == nil && len(rosters) != len(m.Consumers) {
 		err = fmt.Errorf("backend %T returned %d rosters for %d consumers", e.store.Backend(), len(rosters), len(m.Consumers))
 	}
@@ -45,21 +57,25 @@ func (e *engine) balance(ctx, work context.Context) {
 		if work.Err() == nil {
 			e.storeFailed(work, fmt.Errorf("renew leases: %w", err))
 		}
-		if now.Sub(e.renewed) > e.cfg.Lease {
-			e.loseAll(err)
-		}
-		return
+		return false
 	}
-	e.renewed = now
+	e.renewed, well = now, true
 	if ctx.Err() != nil {
-		return
+		return true
 	}
 	for i, c := range e.consumers {
-		if err := e.share(ctx, work, c, &rosters[i]); err != nil {
-			e.storeFailed(work, fmt.Errorf("organ %s: claim partitions: %w", c.Name, err))
+		if err := e.share(ctx, work, call, c, &rosters[i]); err != nil {
+			well = false
+			if ctx.Err() == nil {
+				e.storeFailed(work, fmt.Errorf("organ %s: claim partitions: %w", c.Name, err))
+			}
 		}
 	}
+	return well
 }
+
+// errLate is why partitions are lost that were not renewed.
+var errLate = errors.New("the leases could not be renewed in time")
 
 // quota is how many of n partitions the member should work.
 func quota(n int, members []string, member string) int {
@@ -74,7 +90,7 @@ func quota(n int, members []string, member string) int {
 	return q
 }
 
-func (e *engine) share(ctx, work context.Context, c *consumer, r *eventstore.Roster) error {
+func (e *engine) share(ctx, work, call context.Context, c *consumer, r *eventstore.Roster) error {
 	due := quota(len(r.Partitions), r.Members, e.id)
 	var mine []*lane
 	var free []int
@@ -91,52 +107,40 @@ func (e *engine) share(ctx, work context.Context, c *consumer, r *eventstore.Ros
 		l.stop() // it hands itself back
 	}
 	if want := min(due-len(mine), len(free)); want > 0 {
-		leases, err := e.leaser.Claim(work, e.id, c.Name, free[:want])
+		leases, err := e.leaser.Claim(call, e.id, c.Name, free[:want])
 		if err != nil {
 			return err
 		}
-		for i, lease := range leases {
-			if err := e.start(ctx, work, c, lease); err != nil {
-				return fmt.Errorf("%w (and %w)", err, e.leaser.Release(work, e.id, leases[i:]))
-			}
+		for _, lease := range leases {
+			e.start(ctx, work, c, lease)
 		}
 	}
 	return nil
 }
 
-// start begins to work a partition.
-func (e *engine) start(ctx, work context.Context, c *consumer, lease eventstore.Lease) error {
+// start begins to work a partition, unless the engine is ending: then Leave gives it back.
+func (e *engine) start(ctx, work context.Context, c *consumer, lease eventstore.Lease) {
 	l := &lane{
 		engine: e, consumer: c, partition: lease.Partition, epoch: lease.Epoch, wake: make(chan struct{}, 1),
 		readTo: lease.Position, checkpoint: lease.Position,
 	}
-	if e.parker != nil {
-		f := eventstore.ParkedFilter{Consumer: c.Name, Partitions: []int{lease.Partition}}
-		for p, err := range e.parker.Parked(work, f) {
-			if err != nil {
-				return fmt.Errorf("load parked events: %w", err)
-			}
-			if l.parked == nil {
-				l.parked = map[string]bool{}
-			}
-			l.parked[p.Key] = true
-		}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ending {
+		return
 	}
 	ctx, l.stop = context.WithCancel(ctx)
-	e.mu.Lock()
 	e.lanes[laneKey{c.Name, lease.Partition}] = l
-	e.mu.Unlock()
 	e.feed.enter(l)
-	l.observe(work, Observation{Step: LeaseTaken, Position: lease.Position})
 	e.wg.Go(func() {
+		l.observe(work, Observation{Step: LeaseTaken, Position: lease.Position})
 		l.run(ctx, work)
-		e.end(ctx, work, l)
+		e.end(work, l)
 	})
-	return nil
 }
 
 // end forgets a lane, and hands its partition back if others want it.
-func (e *engine) end(ctx, work context.Context, l *lane) {
+func (e *engine) end(work context.Context, l *lane) {
 	l.stop()
 	lost := e.feed.leave(l)
 	if !lost {
@@ -152,13 +156,7 @@ func (e *engine) end(ctx, work context.Context, l *lane) {
 }
 
 // lose ends a lane whose lease has gone to somebody else.
-func (e *engine) lose(c *consumer, partition int, err error) {
-	e.mu.Lock()
-	l := e.lanes[laneKey{c.Name, partition}]
-	e.mu.Unlock()
-	if l == nil {
-		return
-	}
+func (e *engine) lose(l *lane, err error) {
 	e.feed.mu.Lock()
 	known := l.lost
 	l.lost = true
@@ -178,7 +176,7 @@ func (e *engine) loseAll(err error) {
 	}
 	e.mu.Unlock()
 	for _, l := range all {
-		e.lose(l.consumer, l.partition, err)
+		e.lose(l, err)
 	}
 }
 
@@ -193,11 +191,10 @@ func (f *feed) enter(l *lane) {
 func (f *feed) leave(l *lane) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if waits := f.lanes[l]; !waits {
-		if f.busy--; f.busy == 0 {
-			f.quiet()
-		}
+	if f.lanes[l] {
+		f.occupy(l)
 	}
+	f.free()
 	delete(f.lanes, l)
 	return l.lost
 }

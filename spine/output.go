@@ -15,18 +15,23 @@ var errNotJoined = errors.New("handled again in a commit of its own")
 type joined struct {
 	commit  eventstore.Commit
 	at      map[eventstore.Stream]int // the append of a stream
-	events  int
+	entries int                       // events, and whatever else has a limit
+	bytes   int                       // of payloads
 	settled []func(eventstore.Result, error)
 }
 
 // join adds outputs and reports true, or changes nothing and reports false if they do not fit. With
 // optional false they have to fit: there is nothing before them to commit first.
 func (j *joined) join(group []Output, optional bool) bool {
-	n := 0
+	n, size := 0, 0
 	for i := range group {
 		c := &group[i].Commit
+		n += len(c.Schedules) + len(c.Cancels) + len(c.Unparks)
 		for k := range c.Appends {
 			n += len(c.Appends[k].Events)
+			for _, e := range c.Appends[k].Events {
+				size += len(e.Data)
+			}
 			if optional && !j.fits(&c.Appends[k]) {
 				return false
 			}
@@ -35,10 +40,10 @@ func (j *joined) join(group []Output, optional bool) bool {
 			return false // its conditions are about the log before its own commit
 		}
 	}
-	if optional && j.events+n > batchEvents {
+	if optional && (j.entries+n > batchEntries || j.bytes+size > batchBytes) {
 		return false
 	}
-	j.events += n
+	j.entries, j.bytes = j.entries+n, j.bytes+size
 	for i := range group {
 		j.add(&group[i])
 	}
@@ -107,10 +112,25 @@ func ids(c *eventstore.Commit) (ids []uuid.UUID) {
 func follow(c *eventstore.Commit, in *Request) {
 	from := in.Metadata
 	from.Causation, from.Depth = in.ID, from.Depth+1
-	for i := range c.Appends {
-		for k := range c.Appends[i].Events {
-			inherit(&c.Appends[i].Events[k].Metadata, &from)
+	inherit(c, &from)
+}
+
+// inherit sets what events, those to be scheduled too, owe to what they follow from.
+func inherit(c *eventstore.Commit, from *eventstore.Metadata) {
+	set := func(a *eventstore.Append) {
+		for i := range a.Events {
+			if m := &a.Events[i].Metadata; m.Causation == uuid.Nil {
+				schema, user := m.Schema, m.User
+				*m = *from
+				m.Schema, m.User = schema, user
+			}
 		}
+	}
+	for i := range c.Appends {
+		set(&c.Appends[i])
+	}
+	for i := range c.Schedules {
+		set(&c.Schedules[i].Append)
 	}
 }
 

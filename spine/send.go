@@ -75,29 +75,7 @@ func (s *Spine) decide(ctx context.Context, h command, in Request) (eventstore.R
 	}
 }
 
-// Emit appends plain events, all in one commit. One that names no stream (see eventstore.In) begins a stream
-// of its own, "<type>-<id>".
+// Emit appends plain events, all in one commit: see eventstore.Store.Emit.
 func (s *Spine) Emit(ctx context.Context, events ...eventstore.Payload) (eventstore.Result, error) {
-	var c eventstore.Commit
-	all := make([]eventstore.Event, 0, len(events))
-	for i, p := range events {
-		e, err := s.store.Encode(p)
-		if err != nil {
-			return eventstore.Result{}, fmt.Errorf("emit event %d: %w", i+1, err)
-		}
-		if e.Stream == "" {
-			e.Stream = eventstore.StreamOf(e.Type, e.ID.String())
-		}
-		all = append(all, e)
-		if n := len(c.Appends) - 1; n >= 0 && c.Appends[n].Stream == e.Stream {
-			c.Appends[n].Events = all[len(all)-1-len(c.Appends[n].Events):]
-			continue
-		}
-		c.Appends = append(c.Appends, eventstore.Append{Stream: e.Stream, Events: all[len(all)-1:]})
-	}
-	r, err := s.store.Commit(ctx, c)
-	if err != nil {
-		return r, fmt.Errorf("emit: %w", err)
-	}
-	return r, nil
+	return s.store.Emit(ctx, events...)
 }

@@ -35,15 +35,16 @@ func (l *lane) commit(ctx context.Context, w *work, in []Input, through eventsto
 func (l *lane) send(ctx context.Context, c eventstore.Commit, to eventstore.Position) (eventstore.Result, error) {
 	f := l.engine.feed
 	own := f.checkpointTo(l, to)
-	carried, written := f.carry(l.consumer), false
+	carried, written, unknown := f.carry(l.consumer), false, false
 	defer func() { f.settle(carried, written) }()
 	for failures := 0; ; {
 		c.Checkpoints = append([]eventstore.Checkpoint{own}, checkpoints(carried)...)
 		r, err := l.engine.store.Commit(ctx, c)
-		if fenced, ok := errors.AsType[*eventstore.FencedError](err); ok && len(carried) > 0 && fenced.Partition != l.partition {
+		unknown = unknown || errors.Is(err, eventstore.ErrOutcomeUnknown)
+		if len(carried) > 0 && errors.Is(err, eventstore.ErrFenced) && !l.isFenced(err) {
+			l.engine.loseFenced(carried, err)
 			f.settle(carried, false)
 			carried = nil
-			l.engine.lose(l.consumer, fenced.Partition, err)
 			continue
 		}
 		switch {
@@ -53,7 +54,7 @@ func (l *lane) send(ctx context.Context, c eventstore.Commit, to eventstore.Posi
 			l.engine.idle.Fire()
 			return r, nil
 		case errors.Is(err, eventstore.ErrFenced):
-			l.engine.lose(l.consumer, l.partition, err)
+			l.engine.lose(l, err)
 			return r, err
 		case errors.Is(err, eventstore.ErrConflict), isRefusal(err):
 			if errors.Is(err, eventstore.ErrConflict) {
@@ -67,8 +68,28 @@ func (l *lane) send(ctx context.Context, c eventstore.Commit, to eventstore.Posi
 			l.engine.fail(err)
 			return r, err
 		}
+		if !unknown { // the same commit need not be sent again: the neighbours may move without us
+			f.settle(carried, false)
+			carried = nil
+		}
 		if !pause(ctx, jitter(min(storePause<<min(failures, 6), 5*time.Second))) {
 			return r, err
+		}
+	}
+}
+
+// isFenced reports whether an error says that it is this lane that was fenced.
+func (l *lane) isFenced(err error) bool {
+	fenced, ok := errors.AsType[*eventstore.FencedError](err)
+	return ok && fenced.Consumer == l.consumer.Name && fenced.Partition == l.partition
+}
+
+// loseFenced ends the lane that an error says is fenced; or all that were moved, if it does not say which.
+func (e *engine) loseFenced(moves []move, err error) {
+	fenced, named := errors.AsType[*eventstore.FencedError](err)
+	for _, m := range moves {
+		if !named || fenced.Consumer == m.Consumer && fenced.Partition == m.Partition {
+			e.lose(m.lane, err)
 		}
 	}
 }
@@ -159,8 +180,8 @@ func (f *feed) checkpointTo(l *lane, to eventstore.Position) eventstore.Checkpoi
 func (f *feed) carry(c *consumer) (moves []move) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for l, waits := range f.lanes {
-		if waits && !l.moving && !l.lost && l.checkpoint < l.readTo && (c == nil || l.consumer == c) {
+	for l := range f.lanes {
+		if l.idle && !l.moving && !l.lost && l.checkpoint < l.readTo && (c == nil || l.consumer == c) {
 			l.moving = true
 			moves = append(moves, move{l, eventstore.Checkpoint{
 				Consumer: l.consumer.Name, Partition: l.partition, Epoch: l.epoch, From: l.checkpoint, To: l.readTo,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync/atomic"
 
 	"github.com/necrostack/necrostack/eventstore"
@@ -75,7 +76,7 @@ func (r *registration) faultf(format string, args ...any) {
 }
 
 func (r *registration) organ(i int, o Organ) {
-	if o == nil {
+	if v := reflect.ValueOf(o); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		r.faultf("organ %d is nil", i+1)
 		return
 	}
@@ -102,6 +103,11 @@ func (r *registration) organ(i int, o Organ) {
 	for _, h := range w.Decides {
 		if other, twice := r.spine.commands[h.Type]; twice {
 			r.faultf("%s: command %s is decided by organ %q already", name, h.Type, other.organ.name)
+		}
+		if err := eventstore.CheckName("command type", h.Type); err != nil {
+			r.faultf("%s: %w", name, err)
+		} else if h.Decide == nil {
+			r.faultf("%s: command %s has no handler", name, h.Type)
 		}
 		r.spine.commands[h.Type] = command{h, stats}
 	}

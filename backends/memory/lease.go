@@ -39,9 +39,10 @@ func (b *Backend) Renew(_ context.Context, m eventstore.Member, ttl time.Duratio
 	for id, other := range b.members {
 		if other.expires.Before(now) && id != m.ID {
 			delete(b.members, id)
+			b.changeRoster()
 		}
 	}
-	if _, known := b.members[m.ID]; !known {
+	if before, known := b.members[m.ID]; !known || !slices.Equal(before.consumers, m.Consumers) {
 		b.changeRoster()
 	}
 	b.members[m.ID] = member{slices.Clone(m.Consumers), now.Add(ttl)}
@@ -109,7 +110,7 @@ func (b *Backend) Release(_ context.Context, id string, leases []eventstore.Leas
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, l := range leases {
-		if lanes := b.consumers[l.Consumer]; l.Partition < len(lanes) {
+		if lanes := b.consumers[l.Consumer]; l.Partition >= 0 && l.Partition < len(lanes) {
 			if lane := &lanes[l.Partition]; lane.Owner == id && lane.Epoch == l.Epoch {
 				lane.Owner = ""
 			}

@@ -24,6 +24,7 @@ type timer struct {
 // is known is ErrIDReused.
 func (b *Backend) scheduledBefore(schedules []eventstore.Schedule) (bool, error) {
 	known, together := 0, true
+	var first *timer
 	for _, s := range schedules {
 		t := b.timers[s.ID]
 		if t == nil {
@@ -34,8 +35,10 @@ func (b *Backend) scheduledBefore(schedules []eventstore.Schedule) (bool, error)
 			}
 			continue
 		}
-		known++
-		together = together && t.with == b.timers[schedules[0].ID].with && *t.with == len(schedules)
+		if known++; first == nil {
+			first = t
+		}
+		together = together && t.with == first.with && *t.with == len(schedules)
 	}
 	if known > 0 && (known < len(schedules) || !together) {
 		return false, eventstore.ErrIDReused
