@@ -3,6 +3,7 @@ package eventstore
 import (
 	"context"
 	"iter"
+	"slices"
 	"time"
 )
 
@@ -91,13 +92,5 @@ func (f ParkedFilter) Matches(p *Parked) bool {
 	if f.Consumer != "" && f.Consumer != p.Consumer || f.Key != "" && f.Key != p.Key {
 		return false
 	}
-	if len(f.Partitions) == 0 {
-		return true
-	}
-	for _, n := range f.Partitions {
-		if n == p.Partition {
-			return true
-		}
-	}
-	return false
+	return len(f.Partitions) == 0 || slices.Contains(f.Partitions, p.Partition)
 }

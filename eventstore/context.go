@@ -30,8 +30,8 @@ func WithCause(ctx context.Context, cause *Event) context.Context {
 
 // causedContext is a context.WithValue that builds the metadata only when someone asks for it.
 type causedContext struct {
-	context.Context
-	cause *Event
+	context.Context //nolint:containedctx // it is a context
+	cause           *Event
 }
 
 func (c causedContext) Value(key any) any {

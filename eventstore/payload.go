@@ -59,8 +59,11 @@ func Decode[E Payload](ev Event) (e E, err error) {
 // interfaces cannot, nor can a type whose zero value has no name.
 func TypeOf[E Payload]() (name string, err error) {
 	t := reflect.TypeFor[E]()
-	if k := t.Kind(); k == reflect.Pointer || k == reflect.Interface {
-		return "", fmt.Errorf("payload %s is a %s: take a struct", t, k)
+	switch t.Kind() {
+	case reflect.Pointer:
+		return "", fmt.Errorf("payload %s is a pointer: take %s", t, t.Elem())
+	case reflect.Interface:
+		return "", fmt.Errorf("payload %s is an interface: take a struct", t)
 	}
 	defer func() {
 		if p := recover(); p != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -168,10 +169,8 @@ func (v *validator) event(e *Event) error {
 		if err := checkName("tag", t); err != nil {
 			return err
 		}
-		for _, u := range e.Tags[:i] {
-			if t == u {
-				return invalid("tag", "%q is there twice", t)
-			}
+		if slices.Contains(e.Tags[:i], t) {
+			return invalid("tag", "%q is there twice", t)
 		}
 	}
 	switch {
