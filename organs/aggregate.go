@@ -85,7 +85,12 @@ func (a Aggregate[S]) Attach(st *eventstore.Store) (spine.Wiring, error) {
 	w := spine.Wiring{Name: a.Category, Policy: a.Policy}
 	es := newEntities(st, a)
 	events := map[string]Decider[S]{}
+	wired := map[string]bool{}
 	for _, d := range a.Decide {
+		if d.fault != nil || d.decide == nil || wired[d.typ] {
+			continue // validate says so
+		}
+		wired[d.typ] = true
 		if d.event {
 			events[d.typ] = d
 			w.Listens = w.Listens.Or(eventstore.OfType(d.typ))

@@ -36,10 +36,12 @@ type entity[S any] struct {
 	turn chan struct{} // full while somebody holds it
 
 	// Under the mutex.
-	holder  any  // the batch that does, nil for a command
-	uses    int  // decisions of the holder that are not settled
-	waiting int  // others
-	broken  bool // a decision of the holder came to nothing
+	holder  any                 // the batch that does, nil for a command
+	uses    int                 // decisions of the holder that are not settled
+	waiting int                 // others
+	broken  bool                // a decision of the holder came to nothing
+	first   eventstore.Position // of the commit of the holder's decisions; 0 for none
+	stands  eventstore.Version  // what a conflict has said of the stream
 }
 
 func newEntities[S any](st *eventstore.Store, a Aggregate[S]) *entities[S] {
@@ -169,16 +171,16 @@ func (es *entities[S]) apply(s *S, ev eventstore.Event) error {
 	return nil
 }
 
-// settle ends a decision.
+// settle ends a decision. Another of the same batch may still be under way, if it was given up.
 func (es *entities[S]) settle(e *entity[S], r eventstore.Result, err error) {
+	es.mu.Lock()
 	if err == nil {
-		e.seen = max(e.seen, r.First-1)
-		e.stale = e.stale || e.unread > 0
-		e.unread = 0
+		e.first = r.First
 	}
 	if conflict, ok := errors.AsType[*eventstore.ConflictError](err); ok && conflict.Stream == e.stream {
-		e.least = conflict.Actual
+		e.stands = conflict.Actual
 	}
+	es.mu.Unlock()
 	es.release(e, err != nil)
 }
 
@@ -212,7 +214,7 @@ func (es *entities[S]) acquire(ctx context.Context, stream eventstore.Stream, ba
 	return e, err
 }
 
-// release ends one use. A broken state is forgotten.
+// release ends one use.
 func (es *entities[S]) release(e *entity[S], broken bool) {
 	es.mu.Lock()
 	defer es.mu.Unlock()
@@ -220,11 +222,7 @@ func (es *entities[S]) release(e *entity[S], broken bool) {
 	if e.uses--; e.uses > 0 {
 		return
 	}
-	if e.broken {
-		var zero S
-		e.state, e.version, e.seen, e.unread = zero, 0, 0, 0
-		e.loaded, e.stale, e.broken = false, false, false
-	}
+	e.settled()
 	e.holder = nil
 	<-e.turn
 	for _, other := range es.in { // any will do: the order of a map is as good as random
@@ -235,4 +233,18 @@ func (es *entities[S]) release(e *entity[S], broken bool) {
 			delete(es.in, other.stream)
 		}
 	}
+}
+
+// settled brings the state up to what became of the decisions on it. A broken one is forgotten.
+func (e *entity[S]) settled() {
+	switch {
+	case e.broken:
+		var zero S
+		e.state, e.version, e.seen, e.unread, e.loaded, e.stale = zero, 0, 0, 0, false, false
+	case e.first > 0:
+		e.seen = max(e.seen, e.first-1)
+		e.stale = e.stale || e.unread > 0
+		e.unread = 0
+	}
+	e.least, e.first, e.broken = e.stands, 0, false
 }

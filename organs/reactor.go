@@ -59,9 +59,10 @@ func (r Reactor) Attach(st *eventstore.Store) (spine.Wiring, error) {
 			errs = append(errs, fmt.Errorf("reaction %d is empty: make it with React", i+1))
 		case twice:
 			errs = append(errs, fmt.Errorf("two reactions to %s", x.typ))
+		default:
+			by[x.typ] = x
+			w.Listens = w.Listens.Or(eventstore.OfType(x.typ))
 		}
-		by[x.typ] = x
-		w.Listens = w.Listens.Or(eventstore.OfType(x.typ))
 	}
 	w.Handle = func(ctx context.Context, in spine.Input) (out spine.Output, err error) {
 		events, failed := by[in.Type].react(ctx, *in.Event)

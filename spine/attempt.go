@@ -65,7 +65,9 @@ type job struct {
 	ctx    context.Context //nolint:containedctx // a message to the worker, gone when it is done
 	batch  []Input
 	number int
-	at     *atomic.Int64 // which input it works on
+
+	// lent is what the batch has come to so far, while a handler runs. Who takes it has given the handler up.
+	lent *atomic.Pointer[work]
 }
 
 func newWorker(l *lane) *worker {
@@ -84,99 +86,98 @@ type batchKey struct{}
 // handlers of all of them, and different values to all others. It is nil outside of a handler.
 func Batch(ctx context.Context) any { return ctx.Value(batchKey{}) }
 
-// attempt runs handlers for a batch, in a goroutine that can be given up: it owns what it works on, and its
-// result is dropped when nobody waits for it any more. number counts the attempts at the first input, from 1.
-func (l *lane) attempt(parent context.Context, batch []Input, number int) work {
+// attempt runs handlers for a batch, in a goroutine that can be given up: what came before the handler that
+// hangs is taken from it, and whatever it may still say is dropped. number counts the attempts at the first input, from 1.
+func (l *lane) attempt(ctx context.Context, batch []Input, number int) work {
 	deadline := l.consumer.Policy.Deadline
 	if len(batch) > 1 {
 		deadline += l.batchTime() // which the others may take before the last one begins
 	}
-	ctx, cancel := context.WithTimeoutCause(parent, deadline, ErrDeadline)
+	ctx, cancel := context.WithTimeoutCause(ctx, deadline, ErrDeadline)
 	defer cancel()
 	ctx = context.WithValue(ctx, batchKey{}, new(byte))
 	if l.worker == nil {
 		l.worker = newWorker(l)
 	}
 	w := l.worker
-	at := new(atomic.Int64)
-	w.jobs <- job{ctx, batch, number, at}
+	lent := new(atomic.Pointer[work])
+	w.jobs <- job{ctx, batch, number, lent}
 	select {
 	case done := <-w.results:
 		return done
 	case <-ctx.Done():
 	}
-	late := time.NewTimer(lastWord)
-	defer late.Stop()
-	select {
-	case done := <-w.results:
-		return done
-	case <-late.C:
+	for {
+		late := time.NewTimer(lastWord)
+		select {
+		case done := <-w.results:
+			late.Stop()
+			return done
+		case <-late.C:
+		}
+		if before := lent.Swap(nil); before != nil { // else no handler runs: it is about to say so
+			l.worker = nil
+			close(w.jobs)
+			l.engine.abandon(ctx, l, batch[before.done].Event, w.results)
+			before.err = fmt.Errorf("%w, and ignores it", context.Cause(ctx))
+			return *before
+		}
 	}
-	l.worker = nil
-	close(w.jobs)
-	stuck := int(at.Load())
-	l.engine.abandon(l, batch[stuck].Event, w.results)
-	err := fmt.Errorf("%w, and ignores it", context.Cause(ctx))
-	if stuck == 0 || parent.Err() != nil {
-		return work{err: err}
-	}
-	again := l.attempt(parent, batch[:stuck], number) // what these came to is the stuck worker's
-	if again.done == stuck && again.err == nil && len(again.aside) == 0 {
-		again.err = err
-	}
-	return again
 }
 
 // batchTime is how long handlers may work for one commit: slow ones commit each event.
 func (l *lane) batchTime() time.Duration { return min(batchTime, l.consumer.Policy.Deadline/4) }
 
-// abandon counts a handler until it returns, and then withdraws what it returned.
-func (e *engine) abandon(l *lane, first *eventstore.Event, results <-chan work) {
-	l.observe(context.Background(), Observation{Step: Abandoned, Event: first})
+// abandon counts a handler until it returns.
+func (e *engine) abandon(ctx context.Context, l *lane, in *eventstore.Event, results <-chan work) {
+	l.observe(ctx, Observation{Step: Abandoned, Event: in})
 	if e.abandoned.Add(1) >= int64(e.cfg.Abandoned) {
 		e.fail(fmt.Errorf("organ %s: %w: %d", l.consumer.Name, ErrAbandoned, e.abandoned.Load()))
 	}
 	go func() {
-		w := <-results
-		w.output.settle(eventstore.Result{}, ErrDeadline)
+		<-results
 		e.abandoned.Add(-1)
 	}()
 }
 
 // handle calls the handler for one event after the other. Parts of one stored event stay together.
-func (l *lane) handle(j job) (w work) {
-	ctx, batch, number, start := j.ctx, j.batch, j.number, time.Now()
+func (l *lane) handle(j job) work {
+	ctx, batch, number, start, w := j.ctx, j.batch, j.number, time.Now(), new(work)
 	var outputs []Output
 	for w.done < len(batch) {
-		j.at.Store(int64(w.done))
 		group, parked := batch[w.done:w.done+whole(batch[w.done:])], work{}
 		outputs = outputs[:0]
 		for i := range group {
+			j.lent.Store(w)
 			out, err := l.call(ctx, &group[i], number)
 			outputs = append(outputs, out)
+			if !j.lent.CompareAndSwap(w, nil) {
+				settleAll(outputs, ErrDeadline)
+				return work{}
+			}
 			if w.done > 0 && errors.Is(err, ErrCommitFirst) {
 				settleAll(outputs, err)
-				return w
+				return *w
 			}
 			if isPark(err) {
 				parked.set(l, &group[i], []eventstore.Failure{failure(err)}, err)
 			} else if err != nil {
 				w.err = err
 				settleAll(outputs, err)
-				return w
+				return *w
 			}
 		}
 		if !w.output.join(outputs, w.done > 0) {
 			settleAll(outputs, errNotJoined)
-			return w
+			return *w
 		}
 		w.done, number = w.done+len(group), 1
 		w.parks, w.aside = append(w.parks, parked.parks...), append(w.aside, parked.aside...)
-		if len(parked.aside) > 0 || time.Since(start) > l.batchTime() {
-			return w // the keys that wait now must be looked at again
+		if len(parked.aside) > 0 || w.output.full || time.Since(start) > l.batchTime() {
+			return *w // where events were parked, the keys that wait must be looked at again
 		}
 	}
-	return w
+	return *w
 }
 
 func settleAll(outputs []Output, err error) {

@@ -71,8 +71,11 @@ func Receive[C Command](in Request) (c C, err error) {
 // interfaces cannot, nor can a type whose zero value has no name.
 func TypeOf[C Command]() (name string, err error) {
 	t := reflect.TypeFor[C]()
-	if k := t.Kind(); k == reflect.Pointer || k == reflect.Interface {
-		return "", fmt.Errorf("command %s is a %s: take a struct", t, k)
+	switch t.Kind() {
+	case reflect.Pointer:
+		return "", fmt.Errorf("command %s is a pointer: take %s", t, t.Elem())
+	case reflect.Interface:
+		return "", fmt.Errorf("command %s is an interface: take a struct", t)
 	}
 	defer func() {
 		if p := recover(); p != nil {

@@ -2,6 +2,7 @@ package spine
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -85,10 +86,8 @@ func (c *consumer) keys(e *eventstore.Event) (keys []string, err error) {
 		if err := eventstore.CheckName("key", k); err != nil {
 			return nil, fmt.Errorf("key of %s: %w", e.Type, err)
 		}
-		for _, other := range keys[:i] {
-			if k == other {
-				return nil, fmt.Errorf("key of %s: %q is there twice", e.Type, k)
-			}
+		if slices.Contains(keys[:i], k) {
+			return nil, fmt.Errorf("key of %s: %q is there twice", e.Type, k)
 		}
 	}
 	return keys, nil

@@ -258,7 +258,7 @@ func (e *engine) flushIdle(ctx context.Context) bool {
 	}
 	e.feed.settle(moves, err == nil)
 	if errors.Is(err, eventstore.ErrFenced) {
-		e.loseFenced(moves, err)
+		e.loseFenced(ctx, moves, err)
 	} else if err != nil && ctx.Err() == nil {
 		e.storeFailed(ctx, err)
 	}

@@ -174,8 +174,8 @@ func (f *feed) unpark(l *lane) {
 
 // kept returns a chunk that holds what follows a position.
 func (f *feed) kept(after eventstore.Position) *chunk {
-	for i := len(f.chunks) - 1; i >= 0; i-- {
-		if c := f.chunks[i]; c.after <= after && after < c.through {
+	for i, c := range slices.Backward(f.chunks) {
+		if c.after <= after && after < c.through {
 			f.chunks = append(append(f.chunks[:i], f.chunks[i+1:]...), c)
 			return c
 		}

@@ -41,7 +41,7 @@ func (e *engine) balance(ctx, work context.Context) (well bool) {
 	}
 	now := time.Now()
 	if now.Sub(e.renewed) >= e.cfg.Lease {
-		e.loseAll(errLate)
+		e.loseAll(work, errLate)
 	}
 	most := e.cfg.Lease / 3
 	if left := e.cfg.Lease - now.Sub(e.renewed); left > 0 {
@@ -156,19 +156,19 @@ func (e *engine) end(work context.Context, l *lane) {
 }
 
 // lose ends a lane whose lease has gone to somebody else.
-func (e *engine) lose(l *lane, err error) {
+func (e *engine) lose(ctx context.Context, l *lane, err error) {
 	e.feed.mu.Lock()
 	known := l.lost
 	l.lost = true
 	e.feed.mu.Unlock()
 	if !known {
-		l.observe(context.Background(), Observation{Step: LeaseLost, Err: err})
+		l.observe(ctx, Observation{Step: LeaseLost, Err: err})
 	}
 	l.stop()
 }
 
 // loseAll ends all lanes: we could not show in time that we live.
-func (e *engine) loseAll(err error) {
+func (e *engine) loseAll(ctx context.Context, err error) {
 	e.mu.Lock()
 	var all []*lane
 	for _, l := range e.lanes {
@@ -176,7 +176,7 @@ func (e *engine) loseAll(err error) {
 	}
 	e.mu.Unlock()
 	for _, l := range all {
-		e.lose(l, err)
+		e.lose(ctx, l, err)
 	}
 }
 

@@ -17,6 +17,7 @@ type joined struct {
 	at      map[eventstore.Stream]int // the append of a stream
 	entries int                       // events, and whatever else has a limit
 	bytes   int                       // of payloads
+	full    bool                      // the like of what was added last would not fit
 	settled []func(eventstore.Result, error)
 }
 
@@ -44,6 +45,7 @@ func (j *joined) join(group []Output, optional bool) bool {
 		return false
 	}
 	j.entries, j.bytes = j.entries+n, j.bytes+size
+	j.full = j.entries+n > batchEntries || j.bytes+size > batchBytes
 	for i := range group {
 		j.add(&group[i])
 	}

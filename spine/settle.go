@@ -42,7 +42,7 @@ func (l *lane) send(ctx context.Context, c eventstore.Commit, to eventstore.Posi
 		r, err := l.engine.store.Commit(ctx, c)
 		unknown = unknown || errors.Is(err, eventstore.ErrOutcomeUnknown)
 		if len(carried) > 0 && errors.Is(err, eventstore.ErrFenced) && !l.isFenced(err) {
-			l.engine.loseFenced(carried, err)
+			l.engine.loseFenced(ctx, carried, err)
 			f.settle(carried, false)
 			carried = nil
 			continue
@@ -54,7 +54,7 @@ func (l *lane) send(ctx context.Context, c eventstore.Commit, to eventstore.Posi
 			l.engine.idle.Fire()
 			return r, nil
 		case errors.Is(err, eventstore.ErrFenced):
-			l.engine.lose(l, err)
+			l.engine.lose(ctx, l, err)
 			return r, err
 		case errors.Is(err, eventstore.ErrConflict), isRefusal(err):
 			if errors.Is(err, eventstore.ErrConflict) {
@@ -85,11 +85,11 @@ func (l *lane) isFenced(err error) bool {
 }
 
 // loseFenced ends the lane that an error says is fenced; or all that were moved, if it does not say which.
-func (e *engine) loseFenced(moves []move, err error) {
+func (e *engine) loseFenced(ctx context.Context, moves []move, err error) {
 	fenced, named := errors.AsType[*eventstore.FencedError](err)
 	for _, m := range moves {
 		if !named || fenced.Consumer == m.Consumer && fenced.Partition == m.Partition {
-			e.lose(m.lane, err)
+			e.lose(ctx, m.lane, err)
 		}
 	}
 }

@@ -37,6 +37,8 @@ const (
 	usage   = 2
 )
 
+var errFlags = errors.New("command line")
+
 // options are the command line.
 type options struct {
 	orders, format, book, symbol, blocked string
@@ -51,6 +53,8 @@ func trade(ctx context.Context, args []string, out, diagnostics io.Writer) int {
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return fine
+	case errors.Is(err, errFlags):
+		return usage // package flag has said what is wrong
 	case err != nil:
 		fmt.Fprintln(diagnostics, "trading:", err)
 		return usage
@@ -98,9 +102,10 @@ func parse(args []string, diagnostics io.Writer) (o options, err error) {
 	f.IntVar(&o.stress, "stress", 0, "run `N` made-up orders")
 	f.Uint64Var(&o.seed, "seed", 1, "of -stress")
 	if err := f.Parse(args); err != nil {
-		return o, err
+		return o, fmt.Errorf("%w: %w", errFlags, err)
 	}
-	return o, o.check(f)
+	err = o.check(f)
+	return o, err
 }
 
 // check finds what does not go together.

@@ -95,7 +95,9 @@ var audit = organs.Reactor{
 		trail(func(e market.OrderPartialFill) market.AuditRecorded { return line(e, e.Symbol, e.OrderID, e.TraderID) }),
 		trail(func(e market.OrderReduced) market.AuditRecorded { return line(e, e.Symbol, e.OrderID, e.TraderID) }),
 		trail(func(e market.OrderCancelled) market.AuditRecorded { return line(e, e.Symbol, e.OrderID, e.TraderID) }),
-		trail(func(e market.SettlementComplete) market.AuditRecorded { return line(e, e.Symbol, e.TradeID, e.TraderID) }),
+		trail(func(e market.SettlementComplete) market.AuditRecorded {
+			return line(e, e.Symbol, e.TradeID, e.TraderID)
+		}),
 		trail(func(e market.SettlementFailed) market.AuditRecorded { return line(e, e.Symbol, e.TradeID, e.TraderID) }),
 		trail(func(e market.RiskAlert) market.AuditRecorded { return line(e, e.Symbol, string(e.Kind), e.TraderID) }),
 	},

@@ -2,7 +2,7 @@ package market
 
 // AuditRecorded is a line of the audit trail: what an event meant to an order or a trader.
 type AuditRecorded struct {
-	Event   string `json:"event"`   // its type
+	Event   string `json:"event"` // its type
 	Symbol  string `json:"symbol,omitempty"`
 	Subject string `json:"subject"` // the order, trade or trader
 	Trader  string `json:"trader,omitempty"`
