@@ -42,6 +42,7 @@ var architecture = table{
 	"backends/memory": {uuid, "eventstore", "internal/..."},
 
 	"eventstore/storetest": {uuid, "eventstore", "github.com/anishathalye/porcupine", "pgregory.net/rapid"},
+	"spine/spinetest":      {uuid, "eventstore", "spine"},
 	"organs/organstest":    {uuid, "organs", "eventstore", "spine", "backends/memory", "github.com/google/go-cmp/cmp"},
 
 	"examples/...": {uuid, module + "/...", "github.com/shopspring/decimal"}, // money is never a float
@@ -50,7 +51,7 @@ var architecture = table{
 // inTests is what the tests of any package may import besides its row and the package itself: the core, the backend
 // that needs nothing set up, and whatever exists for tests.
 var inTests = []string{
-	uuid, "eventstore", "spine", "organs", "backends/memory", "eventstore/storetest", "organs/organstest",
+	uuid, "eventstore", "spine", "organs", "backends/memory", "eventstore/storetest", "spine/spinetest", "organs/organstest",
 	"github.com/google/go-cmp/cmp", "go.uber.org/goleak", "pgregory.net/rapid",
 }
 

@@ -1,6 +1,7 @@
 package eventstore
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -24,9 +25,18 @@ func ByTag(name string) Key {
 	}
 }
 
-// ByPayload keys by what stands in the payload; events of other types have no key.
+// ByPayload keys by what stands in the payload; events of other types have no key. A case for what cannot be
+// a payload fails for every event, so that none is passed over in silence.
 func ByPayload(cases ...PayloadKey) Key {
+	var faults []error
+	for i := range cases {
+		faults = append(faults, cases[i].fault)
+	}
+	fault := errors.Join(faults...)
 	return func(e Event) ([]string, error) {
+		if fault != nil {
+			return nil, fmt.Errorf("key: %w", fault)
+		}
 		for i := range cases {
 			if cases[i].typ == e.Type {
 				return cases[i].keys(e)
@@ -38,17 +48,15 @@ func ByPayload(cases ...PayloadKey) Key {
 
 // PayloadKey is one case of ByPayload, made by From.
 type PayloadKey struct {
-	typ  string
-	keys func(Event) ([]string, error)
+	typ   string
+	keys  func(Event) ([]string, error)
+	fault error
 }
 
 // From keys events of E's type.
 func From[E Payload](key func(e E) string) PayloadKey {
 	name, fault := TypeOf[E]()
-	return PayloadKey{name, func(ev Event) ([]string, error) {
-		if fault != nil {
-			return nil, fmt.Errorf("key: %w", fault)
-		}
+	return PayloadKey{typ: name, fault: fault, keys: func(ev Event) ([]string, error) {
 		e, err := Decode[E](ev)
 		if err != nil {
 			return nil, err

@@ -95,8 +95,16 @@ func In(s Stream, p Payload) Draft { return Draft{Payload: p, Stream: s} }
 // Encode makes an event of a payload, in JSON. Its stream is empty unless p is a Draft that names one.
 func Encode(p Payload) (Event, error) { return encode(jsonCodec{}, p) }
 
-// Encode is the function Encode with the store's codec.
-func (s *Store) Encode(p Payload) (Event, error) { return encode(s.cfg.Codec, p) }
+// Encode is the function Encode with the store's codec. It refuses a payload whose schema version an upcaster
+// reads as an old one: its SchemaVersion was not raised, and it would not be read as it was written.
+func (s *Store) Encode(p Payload) (Event, error) {
+	e, err := encode(s.cfg.Codec, p)
+	if err == nil && s.upcasts.reads(e.Type, e.Metadata.schema()) {
+		return Event{}, fmt.Errorf("encode %s: %w", e.Type,
+			invalid("schema version", "%d is one that an upcaster reads as old", e.Metadata.schema()))
+	}
+	return e, err
+}
 
 func encode(codec Codec, p Payload) (e Event, err error) {
 	for {

@@ -29,8 +29,11 @@ type Raw struct {
 	Data   json.RawMessage
 }
 
-// maxUpcasts bounds a chain, so that one which leads back to itself ends.
-const maxUpcasts = 100
+// Bounds of what one stored event may lead to, so that a chain which leads back to itself ends.
+const (
+	maxUpcasts     = 100    // in a chain, and made in the end
+	maxUpcastCalls = 10_000 // in all
+)
 
 // Upcast rewrites the JSON of one schema version into the next.
 func Upcast(typ string, from int, up func(old json.RawMessage) (json.RawMessage, error)) Upcaster {
@@ -155,6 +158,16 @@ func (u *upcasts) relate() {
 	}
 }
 
+// reads reports whether events of a type and schema version are read as something else.
+func (u *upcasts) reads(typ string, schema int) bool {
+	if u == nil {
+		return false
+	}
+	_, one := u.by[schemaKey{typ, schema}]
+	_, every := u.by[schemaKey{typ, 0}]
+	return one || every
+}
+
 // expand adds to a query's types every stored type that may become one of them.
 func (u *upcasts) expand(q Query) Query {
 	if u == nil {
@@ -177,7 +190,8 @@ func (u *upcasts) each(e Event, q Query, yield func(Event, error) bool) bool {
 	if u == nil || u.targets[e.Type] == nil {
 		return yield(e, nil)
 	}
-	parts, err := u.apply(Raw{e.Type, e.Metadata.schema(), e.Data}, 0)
+	calls := 0
+	parts, err := u.apply(Raw{e.Type, e.Metadata.schema(), e.Data}, 0, &calls)
 	if err != nil {
 		parts = nil
 		for _, t := range u.targets[e.Type] {
@@ -188,9 +202,9 @@ func (u *upcasts) each(e Event, q Query, yield func(Event, error) bool) bool {
 		part := e
 		part.Type, part.Data, part.Metadata.Schema, part.fault = raw.Type, raw.Data, raw.Schema, err
 		if part.Part = i; i > 0 {
-			part = part.Clone()
 			part.ID = uuid.NewSHA1(e.ID, fmt.Appendf(nil, "part %d", i))
 		}
+		part = part.Clone() // parts share what e has, and an upcaster may keep what it made
 		if q.Matches(part) && !yield(part, nil) {
 			return false
 		}
@@ -198,15 +212,15 @@ func (u *upcasts) each(e Event, q Query, yield func(Event, error) bool) bool {
 	return true
 }
 
-// apply upcasts one payload as far as the chain goes.
-func (u *upcasts) apply(r Raw, depth int) (parts []Raw, err error) {
+// apply upcasts one payload as far as the chain goes. It counts calls of upcasters.
+func (u *upcasts) apply(r Raw, depth int, calls *int) (parts []Raw, err error) {
 	c, ok := u.by[schemaKey{r.Type, r.Schema}]
 	if !ok {
 		if c, ok = u.by[schemaKey{r.Type, 0}]; !ok {
 			return []Raw{r}, nil
 		}
 	}
-	if depth == maxUpcasts {
+	if *calls++; depth == maxUpcasts || *calls > maxUpcastCalls {
 		return nil, fmt.Errorf("upcast %s schema %d: the chain does not end", r.Type, r.Schema)
 	}
 	made, err := c.run(r)
@@ -221,7 +235,7 @@ func (u *upcasts) apply(r Raw, depth int) (parts []Raw, err error) {
 		if !json.Valid(m.Data) {
 			return nil, fmt.Errorf("upcast %s schema %d: makes %s that is not JSON", r.Type, r.Schema, m.Type)
 		}
-		more, err := u.apply(m, depth+1)
+		more, err := u.apply(m, depth+1, calls)
 		if err != nil {
 			return nil, err
 		}

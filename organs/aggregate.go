@@ -75,7 +75,8 @@ func When[S any, E eventstore.Payload](to func(e E) (id string), decide func(sta
 	}}
 }
 
-// Load folds the entity's stream, without the cache.
+// Load folds the entity's stream, without the cache. It passes over types that Evolve does not know; an id
+// without a stream is the zero S at version 0.
 func (a Aggregate[S]) Load(ctx context.Context, st *eventstore.Store, id string) (S, eventstore.Version, error) {
 	return eventstore.Load(ctx, st, eventstore.StreamOf(a.Category, id), a.Evolve)
 }

@@ -74,7 +74,7 @@ func (r Reactor) Attach(st *eventstore.Store) (spine.Wiring, error) {
 	return w, errors.Join(errs...)
 }
 
-// Try reacts to one event, without a store.
+// Try reacts to one event, without a store. A type without a reaction is an error.
 func (r Reactor) Try(ctx context.Context, ev eventstore.Event) (Events, error) {
 	for _, x := range r.On {
 		if x.typ == ev.Type {

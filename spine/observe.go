@@ -11,8 +11,8 @@ import (
 // Observer is told of every step of every event: the seam for telemetry. The logger is one.
 // Observe is called from many goroutines and must not block; it must not keep what Observation refers to.
 //
-// The context that it returns for Dispatched is the handler's, and comes back with Completed or Failed; the
-// others are ignored.
+// The context that it returns for EventDispatched is the handler's, and comes back with EventCompleted or
+// HandlerFailed; the others are ignored.
 type Observer interface {
 	Observe(ctx context.Context, o Observation) context.Context
 }
@@ -20,16 +20,16 @@ type Observer interface {
 // Observation is one step.
 type Observation struct {
 	Step      Step
-	Organ     string              // "" for Emitted
-	Partition int                 // of the organ; -1 for commands and Emitted
+	Organ     string              // "" for StoreFailed
+	Partition int                 // of the organ; -1 for commands and StoreFailed
 	Event     *eventstore.Event   // what is handled; nil for commands and steps of a whole partition
 	Command   *Request            // what is decided; nil for events
-	Attempt   int                 // from 1, of Dispatched, Completed, Failed
-	Duration  time.Duration       // of Completed and Failed: the handler's
-	Emitted   int                 // of Completed: how many events it returned
-	IDs       []uuid.UUID         // of Enqueued: the new events
-	Position  eventstore.Position // of Acked: the new checkpoint; of Leased: where the partition stands
-	Err       error               // of Failed, Parked, Skipped, CommitFailed, Lost, KeyFailed
+	Attempt   int                 // from 1, of EventDispatched, EventCompleted, HandlerFailed
+	Duration  time.Duration       // of EventCompleted and HandlerFailed: the handler's
+	Emitted   int                 // of EventCompleted: how many events it returned
+	IDs       []uuid.UUID         // of EventEnqueued: the new events
+	Position  eventstore.Position // of EventAcked: the new checkpoint; of LeaseTaken: where the partition stands
+	Err       error               // why, of every step that is a failure
 }
 
 // Step is a kind of Observation.
@@ -46,7 +46,7 @@ const (
 	HandlerFailed   Step = "failed"        // its handler has failed, for this time
 	EventParked     Step = "parked"        // the event was set aside
 	EventSkipped    Step = "skipped"       // the event was acknowledged though its handler failed
-	CommitFailed    Step = "commit failed" // a commit was refused, or nobody knows; it is sent again
+	CommitFailed    Step = "commit failed" // the store failed, or nobody knows; the same commit is sent again
 	CommitConflict  Step = "conflict"      // someone else wrote first; decided again
 	Abandoned       Step = "abandoned"     // a handler ignores that its time is up
 	LeaseTaken      Step = "leased"        // a partition is ours

@@ -14,11 +14,26 @@ var errNotJoined = errors.New("handled again in a commit of its own")
 // joined is the outputs of consecutive inputs, as one commit.
 type joined struct {
 	commit  eventstore.Commit
-	at      map[eventstore.Stream]int // the append of a stream
-	entries int                       // events, and whatever else has a limit
-	bytes   int                       // of payloads
-	full    bool                      // the like of what was added last would not fit
+	chains  map[eventstore.Stream]chain
+	entries int  // events, and whatever else has a limit
+	bytes   int  // of payloads
+	full    bool // the like of what was added last would not fit
 	settled []func(eventstore.Result, error)
+}
+
+// chain is what the commit appends to one stream: expectations are all about the version before the commit.
+type chain struct {
+	expect eventstore.Expected
+	events int
+}
+
+// next is what an output that knows of the chain's events expects; Any if that is unknown.
+func (c chain) next() eventstore.Expected {
+	least, greatest := c.expect.Bounds()
+	if least != greatest {
+		return eventstore.Any
+	}
+	return eventstore.Exact(least + eventstore.Version(c.events))
 }
 
 // join adds outputs and reports true, or changes nothing and reports false if they do not fit. With
@@ -54,33 +69,36 @@ func (j *joined) join(group []Output, optional bool) bool {
 
 // fits reports whether an append may follow what is in the commit already.
 func (j *joined) fits(a *eventstore.Append) bool {
-	i, there := j.at[a.Stream]
-	return !there || a.Expect == eventstore.Any || a.Expect == j.next(i)
+	c, there := j.chains[a.Stream]
+	return !there || a.Expect == eventstore.Any || a.Expect == c.next()
 }
 
-// next is what an append behind the i-th would have to expect; Any if that is unknown.
-func (j *joined) next(i int) eventstore.Expected {
-	a := &j.commit.Appends[i]
-	least, greatest := a.Expect.Bounds()
-	if least != greatest {
-		return eventstore.Any
-	}
-	return eventstore.Exact(least + eventstore.Version(len(a.Events)))
-}
-
+// add takes an output in. Its events keep their order, also between streams.
 func (j *joined) add(out *Output) {
 	c := &out.Commit
+	if j.chains == nil {
+		j.chains = map[eventstore.Stream]chain{}
+	}
 	for _, a := range c.Appends {
-		i, there := j.at[a.Stream]
-		if there && (a.Expect == eventstore.Any || a.Expect == j.next(i)) {
-			j.commit.Appends[i].Events = append(j.commit.Appends[i].Events, a.Events...)
+		of, there := j.chains[a.Stream]
+		if !there {
+			of.expect = a.Expect
+			j.chains[a.Stream] = of
+		}
+		if a.Expect == of.next() {
+			a.Expect = of.expect
+		}
+		if n := len(j.commit.Appends) - 1; n >= 0 && j.commit.Appends[n].Stream == a.Stream &&
+			(a.Expect == eventstore.Any || a.Expect == j.commit.Appends[n].Expect) {
+			j.commit.Appends[n].Events = append(j.commit.Appends[n].Events, a.Events...)
 			continue
 		}
-		if j.at == nil {
-			j.at = map[eventstore.Stream]int{}
-		}
-		j.at[a.Stream] = len(j.commit.Appends)
 		j.commit.Appends = append(j.commit.Appends, a)
+	}
+	for _, a := range c.Appends { // counted last: the appends of one output all know of the same events
+		of := j.chains[a.Stream]
+		of.events += len(a.Events)
+		j.chains[a.Stream] = of
 	}
 	j.commit.Unless = append(j.commit.Unless, c.Unless...)
 	j.commit.Unparks = append(j.commit.Unparks, c.Unparks...)

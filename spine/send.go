@@ -15,7 +15,8 @@ import (
 // needs no Run. When somebody else writes first, the organ decides again, on the new state.
 //
 // It returns the last event's position, for reading one's own write; if nothing was to be written, that of
-// the state that was decided on. A refusal is a *RejectedError. ErrOutcomeUnknown is passed on.
+// the state that was decided on. A refusal is a *RejectedError, with the
+// zero Result. ErrOutcomeUnknown is passed on.
 func (s *Spine) Send(ctx context.Context, c Command) (eventstore.Result, error) {
 	if v := reflect.ValueOf(c); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		return eventstore.Result{}, fmt.Errorf("send: %w", &eventstore.InvalidError{Field: "command", Reason: "is nil"})

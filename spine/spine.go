@@ -75,6 +75,17 @@ func (r *registration) faultf(format string, args ...any) {
 	r.faults = append(r.faults, fmt.Errorf(format, args...))
 }
 
+// faultsOf names the organ before each of its faults.
+func (r *registration) faultsOf(name string, err error) {
+	if all, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // what errors.Join has joined, not what that wraps
+		for _, err := range all.Unwrap() {
+			r.faultsOf(name, err)
+		}
+	} else if err != nil {
+		r.faultf("%s: %w", name, err)
+	}
+}
+
 func (r *registration) organ(i int, o Organ) {
 	if v := reflect.ValueOf(o); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		r.faultf("organ %d is nil", i+1)
@@ -82,9 +93,7 @@ func (r *registration) organ(i int, o Organ) {
 	}
 	w, err := o.Attach(r.spine.store)
 	name := fmt.Sprintf("organ %q", w.Name)
-	if err != nil {
-		r.faultf("%s: %w", name, err)
-	}
+	r.faultsOf(name, err)
 	if err := eventstore.CheckName("name", w.Name); err != nil {
 		name = fmt.Sprintf("organ %d (%T)", i+1, o)
 		r.faultf("%s: %w", name, err)
@@ -95,9 +104,8 @@ func (r *registration) organ(i int, o Organ) {
 	if w.Listens.IsZero() && len(w.Decides) == 0 {
 		r.faultf("%s: listens to nothing and decides nothing", name)
 	}
-	if err := errors.Join(w.Policy.Validate(), w.Listens.Validate()); err != nil {
-		r.faultf("%s: %w", name, err)
-	}
+	r.faultsOf(name, w.Policy.Validate())
+	r.faultsOf(name, w.Listens.Validate())
 	stats := &tally{name: w.Name}
 	r.spine.tallies = append(r.spine.tallies, stats)
 	for _, h := range w.Decides {

@@ -20,7 +20,7 @@ type Config struct {
 	Store eventstore.Config
 }
 
-// Open makes an empty store.
+// Open makes an empty store. It holds nothing but memory; Close makes it refuse further use.
 func Open(cfg Config) *eventstore.Store { return eventstore.New(New(), cfg.Store) }
 
 // Backend is a log in memory: an eventstore.Backend with every optional interface. It is safe for

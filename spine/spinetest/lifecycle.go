@@ -1,0 +1,128 @@
+package spinetest
+
+import (
+	"context"
+	"errors"
+
+	"github.com/necrostack/necrostack/eventstore"
+	"github.com/necrostack/necrostack/spine"
+)
+
+func lifecycle() []promise {
+	return []promise{
+		{"a Spine runs once at a time, and again afterwards", runsOnce},
+		{"Run returns nil when its context ends, also if it had ended before", runEnds},
+		{"what is under way when Run is to end is finished and committed", runFinishes},
+		{"Run reports why it failed", runFails},
+		{"a closed store ends Run", runClosed},
+		{"a consumer keeps the partitions it began with", runPartitions},
+	}
+}
+
+func runsOnce(t *Trial) {
+	sp := t.Spine(t.Store, spine.Config{}, On("a", "in", Ignore))
+	stop := t.Start(sp)
+	t.Until("it runs", func() bool { return lanes(sp, "a") == 16 })
+	if err := sp.Run(t.Ctx); !errors.Is(err, spine.ErrRunning) {
+		t.Errorf("a second Run returned %v", err)
+	}
+	if _, err := sp.Drain(t.Ctx); !errors.Is(err, spine.ErrRunning) {
+		t.Errorf("Drain beside Run returned %v", err)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	t.Drain(sp)
+}
+
+func runEnds(t *Trial) {
+	sp := t.Spine(t.Store, spine.Config{}, On("a", "in", Ignore))
+	ctx, cancel := context.WithCancelCause(t.Ctx)
+	cancel(errors.New("it is late"))
+	if err := sp.Run(ctx); err != nil {
+		t.Errorf("with an ended context Run returned %v", err)
+	}
+	if err := t.Start(sp)(); err != nil {
+		t.Errorf("Run returned %v", err)
+	}
+}
+
+func runFinishes(t *Trial) {
+	busy, end := make(chan struct{}), make(chan struct{})
+	o := On("a", "in", func(ctx context.Context, in spine.Input) (spine.Output, error) {
+		if N(in.Event) == 1 {
+			close(busy)
+			<-end
+			if ctx.Err() != nil {
+				t.Error("the handler's context ended with Run's")
+			}
+		}
+		return Copy("copy.", "mid")(ctx, in)
+	})
+	t.Put(Event("s-1", "in", 1))
+	sp := t.another(spine.Config{}, o)
+	ctx, cancel := context.WithCancel(t.Ctx)
+	done := make(chan error)
+	go func() { done <- sp.Run(ctx) }()
+	<-busy
+	cancel()
+	t.Put(Event("s-1", "in", 2)) // comes too late
+	close(end)
+	if err := <-done; err != nil {
+		t.Errorf("Run returned %v", err)
+	}
+	t.WantNumbers("copy.s-1", 1)
+	for i, p := range t.Roster("a").Partitions {
+		if p.Owner != "" {
+			t.Errorf("partition %d is still owned by %s", i, p.Owner)
+		}
+	}
+	t.Drain(sp)
+	t.WantNumbers("copy.s-1", 1, 2)
+}
+
+func runFails(t *Trial) {
+	tap := t.Tap()
+	sp := t.Spine(t.Open(tap), spine.Config{}, On("a", "in", Ignore))
+	tap.Cut()
+	if err := sp.Run(t.Ctx); !errors.Is(err, ErrCut) {
+		t.Errorf("without a log Run returned %v", err)
+	}
+}
+
+func runClosed(t *Trial) {
+	st := eventstore.New(t.Tap(), eventstore.Config{})
+	sp := t.Spine(st, spine.Config{}, On("a", "in", Copy("copy.", "mid")))
+	done := make(chan error)
+	go func() { done <- sp.Run(t.Ctx) }()
+	t.Until("it runs", func() bool { return lanes(sp, "a") == 16 })
+	if err := st.Close(); err != nil {
+		t.Error(err)
+	}
+	t.Put(Event("s-1", "in", 1))
+	if err := <-done; !errors.Is(err, eventstore.ErrClosed) {
+		t.Errorf("Run returned %v, want ErrClosed", err)
+	}
+	if _, err := sp.Emit(t.Ctx, eventstore.In("x-1", named{})); !errors.Is(err, eventstore.ErrClosed) {
+		t.Errorf("Emit returned %v, want ErrClosed", err)
+	}
+}
+
+type named struct{}
+
+func (named) EventType() string { return "named" }
+
+func runPartitions(t *Trial) {
+	o := On("a", "in", Ignore)
+	o.Policy.Partitions = 3
+	t.Drain(t.Spine(t.Store, spine.Config{}, o))
+	open := On("a", "in", Ignore) // leaves it open
+	t.Drain(t.Spine(t.Store, spine.Config{}, open))
+	if n := len(t.Roster("a").Partitions); n != 3 {
+		t.Errorf("the consumer has %d partitions, want 3", n)
+	}
+	o.Policy.Partitions = 4
+	if _, err := t.Spine(t.Store, spine.Config{}, o).Drain(t.Ctx); err == nil {
+		t.Error("another number of partitions was accepted")
+	}
+}
