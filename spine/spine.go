@@ -77,7 +77,7 @@ func (r *registration) faultf(format string, args ...any) {
 
 // faultsOf names the organ before each of its faults.
 func (r *registration) faultsOf(name string, err error) {
-	if all, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // what errors.Join has joined, not what that wraps
+	if all, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, err := range all.Unwrap() {
 			r.faultsOf(name, err)
 		}

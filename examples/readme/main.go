@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log"
 
 	"github.com/necrostack/necrostack/backends/memory"
 	"github.com/necrostack/necrostack/eventstore"
@@ -11,35 +12,33 @@ import (
 )
 
 type (
-	Lend   struct{ Book, Reader string } // a command
-	Return struct{ Book string }         // another
-	Moved  struct{ Reader, How string }  // an event
-	Noted  struct{ Book, How string }    // another
+	Lend  struct{ Book, Reader string } // a command
+	Lent  struct{ Reader string }       // an event, in the book's stream
+	Noted struct{ Book string }         // an event, in the stream of the reader's card
+	Book  struct{ Reader string }       // a state
 )
 
-func (Lend) CommandType() string   { return "lend" }
-func (c Lend) StreamID() string    { return c.Book }
-func (Return) CommandType() string { return "return" }
-func (c Return) StreamID() string  { return c.Book }
-func (Moved) EventType() string    { return "moved" }
-func (Noted) EventType() string    { return "noted" }
+func (Lend) CommandType() string { return "lend" }
+func (c Lend) StreamID() string  { return c.Book }
+func (Lent) EventType() string   { return "lent" }
+func (Noted) EventType() string  { return "noted" }
 
-var books = organs.Aggregate[Moved]{ // the state of a book is its last move
-	Category: "book", Evolve: organs.Evolve[Moved]{organs.On(func(b *Moved, e Moved) { *b = e })},
-	Decide: organs.Decide[Moved]{
-		organs.Handle(func(b Moved, c Lend) (organs.Events, error) {
-			if b.How == "lent" {
+var books = organs.Aggregate[Book]{
+	Category: "book",
+	Evolve:   organs.Evolve[Book]{organs.On(func(b *Book, e Lent) { b.Reader = e.Reader })},
+	Decide: organs.Decide[Book]{
+		organs.Handle(func(b Book, c Lend) (organs.Events, error) {
+			if b.Reader != "" {
 				return nil, fmt.Errorf("%s has it", b.Reader)
 			}
-			return organs.Events{Moved{c.Reader, "lent"}}, nil
+			return organs.Events{Lent{c.Reader}}, nil
 		}),
-		organs.Handle(func(b Moved, _ Return) (organs.Events, error) { return organs.Events{Moved{b.Reader, "returned"}}, nil }),
 	},
 }
 
-var desk = organs.Reactor{Name: "desk", On: organs.Reactions{ // keeps a card for each reader
-	organs.React(func(_ context.Context, e eventstore.Recorded[Moved]) (organs.Events, error) {
-		return organs.Events{eventstore.In(eventstore.StreamOf("card", e.Payload.Reader), Noted{e.Stream.ID(), e.Payload.How})}, nil
+var desk = organs.Reactor{Name: "desk", On: organs.Reactions{
+	organs.React(func(_ context.Context, e eventstore.Recorded[Lent]) (organs.Events, error) {
+		return organs.Events{eventstore.In(eventstore.StreamOf("card", e.Payload.Reader), Noted{e.Stream.ID()})}, nil
 	}),
 }}
 
@@ -47,13 +46,14 @@ func main() {
 	ctx, store := context.Background(), memory.Open(memory.Config{})
 	sp, err := spine.New(store, spine.Config{}, books, desk)
 	if err != nil {
-		panic(err)
+		log.Fatal(err)
 	}
-	for _, c := range []spine.Command{Lend{"dune", "ann"}, Lend{"dune", "bob"}, Return{"dune"}} {
-		fmt.Println(sp.Send(ctx, c)) // decided and committed now: where its events stand, or why it was refused
+	for _, reader := range []string{"ann", "bob"} {
+		fmt.Println(sp.Send(ctx, Lend{"dune", reader})) // decided and committed now, or refused
 	}
-	_, err = sp.Drain(ctx) // the desk handles what there is; a service calls sp.Run instead
-	fmt.Println("drained:", err)
+	if _, err := sp.Drain(ctx); err != nil { // the desk handles what there is; a service calls sp.Run
+		log.Fatal(err)
+	}
 	for e, err := range store.Read(ctx, eventstore.All(), eventstore.Range{}) {
 		fmt.Println(e.Position, e.Stream, e.Type, string(e.Data), err)
 	}

@@ -1,6 +1,7 @@
 package market_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -260,7 +261,7 @@ func TestPayloadsSurviveJSONWithPricesAsStrings(t *testing.T) {
 			t.Fatal(err)
 		}
 		again, err := json.Marshal(back.Interface())
-		if err != nil || string(again) != string(data) {
+		if err != nil || !bytes.Equal(again, data) {
 			t.Errorf("%s came back as %s (%v)", data, again, err)
 		}
 		if strings.Contains(string(data), "150") && !strings.Contains(string(data), `"150.1"`) {
