@@ -43,6 +43,7 @@ var architecture = table{
 
 	"eventstore/storetest": {uuid, "eventstore", "github.com/anishathalye/porcupine", "pgregory.net/rapid"},
 	"spine/spinetest":      {uuid, "eventstore", "spine"},
+	"internal/goldentest":  {"github.com/google/go-cmp/cmp"},
 	"organs/organstest":    {uuid, "organs", "eventstore", "spine", "backends/memory", "github.com/google/go-cmp/cmp"},
 
 	"examples/...": {uuid, module + "/...", "github.com/shopspring/decimal"}, // money is never a float

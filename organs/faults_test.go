@@ -3,14 +3,12 @@ package organs_test
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/necrostack/necrostack/backends/memory"
 	"github.com/necrostack/necrostack/eventstore"
+	"github.com/necrostack/necrostack/internal/goldentest"
 	"github.com/necrostack/necrostack/organs"
 	"github.com/necrostack/necrostack/spine"
 )
@@ -108,23 +106,5 @@ func TestFaultsAreReportedAllAtOnceWhenTheSpineIsMade(t *testing.T) {
 			t.Errorf("%s: no fault", c.name)
 		}
 	}
-	golden(t, "faults.golden", got.String())
-}
-
-// golden compares a text with the file that keeps it.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got), write it anew with -update:\n%s", path, diff)
-	}
+	goldentest.Check(t, "faults.golden", got.String())
 }

@@ -5,10 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"log/slog"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,11 +16,10 @@ import (
 
 	"github.com/necrostack/necrostack/backends/memory"
 	"github.com/necrostack/necrostack/eventstore"
+	"github.com/necrostack/necrostack/internal/goldentest"
 	"github.com/necrostack/necrostack/spine"
 	"github.com/necrostack/necrostack/spine/spinetest"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 // placeholders stand for what differs from run to run: ids by the order in which they appear.
 type placeholders struct{ ids []string }
@@ -96,23 +93,7 @@ func TestLogOfOneEventThroughTwoOrgans(t *testing.T) { //nolint:paralleltest // 
 			}
 		}
 	}
-	golden(t, "testdata/log.golden", strings.Join(ordered, "\n")+"\n")
-}
-
-func golden(t *testing.T, file, got string) {
-	t.Helper()
-	if *update {
-		if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("the log is\n%s\nwant (run with -update to accept)\n%s", got, want)
-	}
+	goldentest.Check(t, "log.golden", strings.Join(ordered, "\n")+"\n")
 }
 
 func TestLogOfFailures(t *testing.T) {

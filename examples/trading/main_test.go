@@ -3,16 +3,14 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/necrostack/necrostack/internal/goldentest"
 	"go.uber.org/goleak"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files")
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -38,30 +36,13 @@ func file(t *testing.T, name, content string) string {
 	return path
 }
 
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got != string(want) {
-		t.Errorf("differs from %s, which -update rewrites:\n%s", path, got)
-	}
-}
-
 func TestBuiltInDayShowsEveryOutcome(t *testing.T) {
 	t.Parallel()
 	r := command(t, "-json")
 	if r.code != fine || r.err != "" {
 		t.Fatalf("exit %d: %s", r.code, r.err)
 	}
-	golden(t, "day.json", r.out)
+	goldentest.Check(t, "day.json", r.out)
 	var counts map[string]any
 	if err := json.Unmarshal([]byte(r.out), &counts); err != nil {
 		t.Fatal(err)
@@ -108,7 +89,7 @@ func TestReplayFillsTheOrdersThatTheExchangeFilled(t *testing.T) {
 	r := command(t, "-format", "lobster", "-json",
 		"-orders", filepath.Join("input", "testdata", "lobster-messages.csv"),
 		"-book", filepath.Join("input", "testdata", "lobster-book.csv"))
-	golden(t, "replay.json", r.out)
+	goldentest.Check(t, "replay.json", r.out)
 	if r.code != fine {
 		t.Errorf("exit %d: %s", r.code, r.err)
 	}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"slices"
@@ -17,27 +16,8 @@ import (
 	"github.com/necrostack/necrostack/examples/trading/input"
 	"github.com/necrostack/necrostack/examples/trading/market"
 	"github.com/necrostack/necrostack/examples/trading/report"
+	"github.com/necrostack/necrostack/internal/goldentest"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
-
-// golden holds a text against its file in testdata.
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := "testdata/" + name
-	if *update {
-		if err := os.WriteFile(path, got, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s differs; got\n%s\nwant\n%s", name, got, want)
-	}
-}
 
 // summarise plays orders through the market without a framework.
 func summarise(orders []market.OrderSubmitted) report.Summary {
@@ -95,7 +75,7 @@ func TestTheDayAsText(t *testing.T) {
 	if err := report.Text(&b, s); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "day.txt", b.Bytes())
+	goldentest.Check(t, "day.txt", b.String())
 }
 
 func TestTheDayAsJSON(t *testing.T) {
@@ -110,7 +90,7 @@ func TestTheDayAsJSON(t *testing.T) {
 	if err := json.Indent(&indented, b.Bytes(), "", "  "); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "day.json", indented.Bytes())
+	goldentest.Check(t, "day.json", indented.String())
 }
 
 func TestAReplayTellsItsExecutions(t *testing.T) {
