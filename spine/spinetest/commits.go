@@ -196,13 +196,17 @@ func idleFails(t *Trial) {
 			tt.Parallel()
 			one := NewTrial(tt, t.harness)
 			tap := one.Tap()
-			var once atomic.Bool
+			var once, failed atomic.Bool
 			tap.OnCommit = func(_ []eventstore.Commit, write func() ([]eventstore.Outcome, error)) ([]eventstore.Outcome, error) {
-				if once.CompareAndSwap(false, true) {
-					defer one.Put(Event("s-1", "other", 2)) // the last thing that happens
-					return d(write)
+				if !once.CompareAndSwap(false, true) {
+					return write()
 				}
-				return write()
+				outcomes, err := d(write)
+				if _, err := one.Store.Commit(one.Ctx, Out(Event("s-1", "other", 2)).Commit); err != nil { // the last event
+					tt.Error(err)
+				}
+				failed.Store(true)
+				return outcomes, err
 			}
 			var lost atomic.Int64
 			watch := Watch(func(o spine.Observation) {
@@ -212,7 +216,7 @@ func idleFails(t *Trial) {
 			})
 			one.Put(Event("s-1", "other", 1))
 			one.Start(one.Spine(one.Open(tap), spine.Config{Observers: []spine.Observer{watch}}, On("bored", "in", Ignore)))
-			one.Until("the move has failed", once.Load)
+			one.Until("the move has failed", failed.Load)
 			one.Done("bored")
 			if lost.Load() > 0 {
 				tt.Errorf("%d lanes were lost by it", lost.Load())
