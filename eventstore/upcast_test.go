@@ -58,7 +58,10 @@ func upcasters() []eventstore.Upcaster {
 		{Type: "same", From: 1, Into: []string{"good"}, Up: func(eventstore.Raw) ([]eventstore.Raw, error) {
 			return []eventstore.Raw{{Type: "good", Data: same}}, nil
 		}},
-		{Type: "spoilt", From: 1, Into: []string{"good"}, Up: func(eventstore.Raw) ([]eventstore.Raw, error) { return nil, errSpoilt }},
+		{Type: "spoilt", From: 1, Into: []string{"good"}, Up: func(old eventstore.Raw) ([]eventstore.Raw, error) {
+			old.Data[0] = 'X' // what it was given is its own
+			return nil, errSpoilt
+		}},
 		{Type: "exploding", From: 1, Into: []string{"good"}, Up: func(eventstore.Raw) ([]eventstore.Raw, error) { panic("boom") }},
 		{Type: "undeclared", From: 1, Into: []string{"good"}, Up: into("other")},
 		{Type: "garbled", From: 1, Into: []string{"good"}, Up: func(eventstore.Raw) ([]eventstore.Raw, error) {
@@ -200,7 +203,7 @@ func TestWhatAnUpcasterFailsOnReachesWhoeverListens(t *testing.T) {
 			t.Parallel()
 			s := former(t, raw(typ, "{}"), raw("good", "{}"))
 			got := all(t, s, eventstore.OfType("good"))
-			if len(got) != 2 || got[0].Position != 1 || got[1].Position != 2 {
+			if len(got) != 2 || got[0].Position != 1 || got[1].Position != 2 || string(got[0].Data) != "{}" {
 				t.Fatalf("who listens gets %+v", got)
 			}
 			_, plain := eventstore.Decode[good](got[0])

@@ -95,7 +95,7 @@ func (b *Backend) sentBefore(c *eventstore.Commit) (*sent, error) {
 			n++
 		}
 	}
-	if n > 0 && same {
+	if n > 0 && same && b.moved(c.Checkpoints) {
 		end := first + eventstore.Position(n)
 		if end > b.log.head || b.log.at(end).first != first {
 			return &sent{first}, nil
@@ -110,6 +110,18 @@ func (b *Backend) sentBefore(c *eventstore.Commit) (*sent, error) {
 	default:
 		return nil, fmt.Errorf("%w: the commit shares ids with another", eventstore.ErrIDReused)
 	}
+}
+
+// moved reports whether every checkpoint has been made, by this commit or with later ones on top. What was
+// not made shows that the events were another commit's.
+func (b *Backend) moved(checkpoints []eventstore.Checkpoint) bool {
+	for _, c := range checkpoints {
+		lanes := b.consumers[c.Consumer]
+		if c.Partition >= len(lanes) || lanes[c.Partition].Position < c.To {
+			return false
+		}
+	}
+	return true
 }
 
 // resultAt is the result of the commit whose events begin at a position.

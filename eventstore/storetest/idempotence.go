@@ -19,6 +19,7 @@ func idempotence() promise {
 			{name: "of many senders of one commit all get the one result", run: resendRace},
 			{name: "a commit is known again though its lease has passed on and its conditions are broken", needs: []Capability{Leaser}, run: idsBeforeFence},
 			{name: "a checkpoint that stands already counts as made", needs: []Capability{Leaser}, run: checkpointResent},
+			{name: "known events under a checkpoint that was not made are another commit's", needs: []Capability{Leaser}, run: eventsUnderNewCheckpoint},
 			{name: "a schedule sent again after it fired does not come back", needs: []Capability{Scheduler}, run: resentAfterFiring},
 			{name: "a schedule sent again after it was cancelled does not come back", needs: []Capability{Scheduler}, run: resentAfterCancel},
 			{name: "ids are checked before fences and fences before conditions", needs: []Capability{Leaser}, run: orderOfChecks},
@@ -179,6 +180,19 @@ func idsBeforeFence(t *trial) {
 	}
 	if after := t.dump(t.store); after != before {
 		t.broken("it changed something:\n%s", difference(before, after))
+	}
+}
+
+// eventsUnderNewCheckpoint would lose the checkpoint, if the commit were taken for one that was made before.
+func eventsUnderNewCheckpoint(t *trial) {
+	e := event("sent")
+	t.add(t.store, "again-1", e)
+	lease := t.claim(t.store, "sender", "again", 1)[0]
+	c := appends(to("again-1", e))
+	c.Checkpoints = []eventstore.Checkpoint{checkpoint(lease, 4)}
+	t.refused(t.store, c, eventstore.ErrIDReused)
+	if p := t.roster(t.store, "again").Position(); p != 0 {
+		t.broken("the refused commit has moved its checkpoint to %d", p)
 	}
 }
 

@@ -165,6 +165,20 @@ func longReads(t *trial) {
 			}
 		}
 	}
+	ctx, cancel := context.WithCancel(t.ctx)
+	defer cancel()
+	yielded := 0
+	for _, err := range t.store.Read(ctx, eventstore.All(), eventstore.Range{}) {
+		if yielded++; yielded == 10 {
+			cancel()
+		}
+		if err != nil {
+			yielded--
+		}
+	}
+	if yielded == n {
+		t.broken("the context of a read ended at event 10 of %d, and the read went on to the last", n)
+	}
 }
 
 func emptyLog(t *trial) {

@@ -83,7 +83,10 @@ func eventReuses() []reused {
 			return []eventstore.Commit{appends(to("used-1", a, b), to("used-2", c)), x.last(a, b, c)}
 		}})
 	}
-	return append(list, reused{"two commits in one", func(*trial) []eventstore.Commit {
+	return append(list, reused{"one event of each of two commits", func(*trial) []eventstore.Commit {
+		a, b, c, d := event("a"), event("b"), event("c"), event("d")
+		return []eventstore.Commit{appends(to("used-1", a, b)), appends(to("used-1", c, d)), appends(to("used-1", b, c))}
+	}}, reused{"two commits in one", func(*trial) []eventstore.Commit {
 		a, b := event("a"), event("b")
 		return []eventstore.Commit{appends(to("used-1", a)), appends(to("used-1", b)), appends(to("used-1", a, b))}
 	}})
@@ -146,6 +149,10 @@ func scheduleReuses() []reused {
 	return append(list, reused{"an event of the log in a schedule", func(*trial) []eventstore.Commit {
 		e := event("a")
 		return []eventstore.Commit{appends(to("used-1", e)), schedules(later(future(1), "used-1", e))}
+	}}, reused{"one schedule of each of two commits", func(*trial) []eventstore.Commit {
+		a, b := later(future(1), "used-1", event("a")), later(future(2), "used-1", event("b"))
+		c, d := later(future(3), "used-1", event("c")), later(future(4), "used-1", event("d"))
+		return []eventstore.Commit{schedules(a, b), schedules(c, d), schedules(a, d)}
 	}}, reused{"schedules of two commits in one", func(*trial) []eventstore.Commit {
 		a, b := later(future(1), "used-1", event("a")), later(future(1), "used-1", event("b"))
 		return []eventstore.Commit{schedules(a), schedules(b), schedules(a, b)}
