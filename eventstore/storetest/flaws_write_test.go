@@ -194,6 +194,7 @@ func writeFlaws() []flaw {
 			also: []string{
 				"Atomicity/nothing is left of a commit refused for a reused id in its last append",
 				"Idempotence/ids are checked before fences and fences before conditions",
+				"Idempotence/known events under a checkpoint that was not made are another commit's",
 			},
 			wrap: commits(func(ctx context.Context, b *memory.Backend, c eventstore.Commit) (eventstore.Result, error) {
 				r, err := commitOne(ctx, b, c)
