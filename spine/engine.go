@@ -278,7 +278,7 @@ func (e *engine) clock(ctx context.Context) {
 		}
 		wait := clockPoll
 		if !next.IsZero() {
-			wait = max(min(wait, time.Until(next)), time.Millisecond)
+			wait = max(min(wait, time.Until(next)), clockLeast)
 		}
 		t := time.NewTimer(wait)
 		select {
@@ -291,6 +291,7 @@ func (e *engine) clock(ctx context.Context) {
 }
 
 const (
-	fireBatch = 100
-	clockPoll = time.Second // how often to look for schedules that others have made
+	fireBatch  = 100
+	clockLeast = 5 * time.Millisecond // if our clock is ahead of the store's
+	clockPoll  = time.Second          // how often to look for schedules that others have made
 )

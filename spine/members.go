@@ -77,12 +77,14 @@ func (e *engine) balance(ctx, work context.Context) (well bool) {
 // errLate is why partitions are lost that were not renewed.
 var errLate = errors.New("the leases could not be renewed in time")
 
-// quota is how many of n partitions the member should work.
-func quota(n int, members []string, member string) int {
+// quota is how many of a consumer's n partitions the member should work. Which members get one more than
+// others differs from consumer to consumer.
+func quota(consumer string, n int, members []string, member string) int {
 	i := slices.Index(members, member)
 	if i < 0 {
 		return 0
 	}
+	i = (i + partition(consumer, len(members))) % len(members)
 	q := n / len(members)
 	if i < n%len(members) {
 		q++
@@ -91,7 +93,7 @@ func quota(n int, members []string, member string) int {
 }
 
 func (e *engine) share(ctx, work, call context.Context, c *consumer, r *eventstore.Roster) error {
-	due := quota(len(r.Partitions), r.Members, e.id)
+	due := quota(c.Name, len(r.Partitions), r.Members, e.id)
 	var mine []*lane
 	var free []int
 	e.mu.Lock()

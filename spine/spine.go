@@ -164,7 +164,15 @@ func (r *registration) backend() {
 func (s *Spine) Store() *eventstore.Store { return s.store }
 
 // WaitFor returns when the organ has done the event at position p and all before it, in whatever process
-// runs it; see eventstore.Store.WaitFor.
+// runs it; see eventstore.Store.WaitFor. An organ of this Spine may be waited for before it first runs.
 func (s *Spine) WaitFor(ctx context.Context, organ string, p eventstore.Position) error {
+	for _, c := range s.consumers {
+		if c.Name != organ {
+			continue
+		}
+		if _, err := s.leaser.Define(ctx, eventstore.Consumer{Name: c.Name, Partitions: c.Policy.Partitions}); err != nil {
+			return fmt.Errorf("wait for %s: %w", organ, err)
+		}
+	}
 	return s.store.WaitFor(ctx, organ, p)
 }
