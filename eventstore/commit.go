@@ -10,8 +10,8 @@ import (
 
 // Commit is the atomic unit of writing: everything in it happens, or nothing does. Sent again unchanged, it
 // returns its first result and writes nothing; it is recognised by the ids of its events, else of its
-// schedules, else by its checkpoints. Known events under a checkpoint that was not made are another commit's:
-// ErrIDReused.
+// schedules, else by its checkpoints. Known events with a checkpoint or a schedule that was not made are
+// another commit's: ErrIDReused.
 type Commit struct {
 	Appends     []Append     // what is added to the log, in this order
 	Unless      []Condition  // each refuses the commit if an event matches

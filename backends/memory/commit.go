@@ -95,7 +95,7 @@ func (b *Backend) sentBefore(c *eventstore.Commit) (*sent, error) {
 			n++
 		}
 	}
-	if n > 0 && same && b.moved(c.Checkpoints) {
+	if n > 0 && same && b.moved(c.Checkpoints) && b.planned(c.Schedules) {
 		end := first + eventstore.Position(n)
 		if end > b.log.head || b.log.at(end).first != first {
 			return &sent{first}, nil

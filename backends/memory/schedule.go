@@ -46,6 +46,17 @@ func (b *Backend) scheduledBefore(schedules []eventstore.Schedule) (bool, error)
 	return known > 0, nil
 }
 
+// planned reports whether every schedule has been made. What was not made shows that the events it came with
+// were another commit's.
+func (b *Backend) planned(schedules []eventstore.Schedule) bool {
+	for _, s := range schedules {
+		if b.timers[s.ID] == nil {
+			return false
+		}
+	}
+	return true
+}
+
 func (b *Backend) schedule(schedules []eventstore.Schedule) {
 	if len(schedules) == 0 {
 		return

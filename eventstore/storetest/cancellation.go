@@ -195,6 +195,9 @@ func closedStore(t *trial) {
 			t.broken("a read of a closed store came to %v", err)
 		}
 	}
+	if p, err := s.Wait(t.ctx, eventstore.Pulse{}); !errors.Is(err, eventstore.ErrClosed) {
+		t.broken("a wait of a closed store came to %+v, %v", p, err)
+	}
 	if err := s.Close(); err != nil {
 		t.broken("a store that was closed twice said %v", err)
 	}

@@ -21,7 +21,7 @@ func fencing() promise {
 			{name: "one stale checkpoint refuses the whole commit", run: oneOfSeveral},
 			{name: "a checkpoint moves its own partition alone", run: movesAlone},
 			{name: "a checkpoint for what nobody defined or owns is refused", run: unknownLane},
-			{name: "of two who hold the same lease each step is made by exactly one", run: sharedLease},
+			{name: "of two who hold the same lease each step is made by exactly one", heavy: true, run: sharedLease},
 			{name: "while the lease passes on nobody's work is doubled or lost", heavy: true, run: passingOn},
 			{name: "a parked entry is taken back exactly once", needs: []Capability{Parker}, run: unparkOnce},
 			{name: "of many who take back one entry exactly one may commit", needs: []Capability{Parker}, run: unparkRace},

@@ -13,10 +13,10 @@ func guard() promise {
 		name: "Guard",
 		says: "conditions are decided where commits are put into order: of any number of racers with the same expectation exactly one wins",
 		checks: []check{
-			{name: "of racers who expect the same version exactly one wins", run: func(t *trial) { raceStream(t, false) }},
-			{name: "of racers who expect no stream exactly one wins", run: func(t *trial) { raceStream(t, true) }},
-			{name: "of racers for two streams in either order exactly one wins", run: raceTwoStreams},
-			{name: "of racers by type against racers by tag exactly one wins", run: raceTypeAgainstTag},
+			{name: "of racers who expect the same version exactly one wins", heavy: true, run: func(t *trial) { raceStream(t, false) }},
+			{name: "of racers who expect no stream exactly one wins", heavy: true, run: func(t *trial) { raceStream(t, true) }},
+			{name: "of racers for two streams in either order exactly one wins", heavy: true, run: raceTwoStreams},
+			{name: "of racers by type against racers by tag exactly one wins", heavy: true, run: raceTypeAgainstTag},
 			{name: "no event of an unconditional writer slips behind a condition", heavy: true, run: guardAgainstUnconditional},
 			{name: "a commit's own events never match its own condition", run: ownEvents},
 			{name: "expectations are about the versions before the commit", run: expectationsBefore},
@@ -25,8 +25,9 @@ func guard() promise {
 	}
 	for _, shape := range raceShapes() {
 		p.checks = append(p.checks, check{
-			name: "of racers with the same condition exactly one wins: by " + shape.name,
-			run:  func(t *trial) { raceCondition(t, shape.query) },
+			name:  "of racers with the same condition exactly one wins: by " + shape.name,
+			heavy: true,
+			run:   func(t *trial) { raceCondition(t, shape.query) },
 		})
 	}
 	return p

@@ -67,7 +67,7 @@ type promise struct {
 type check struct {
 	name  string
 	needs []Capability
-	heavy bool // takes more than some milliseconds
+	heavy bool // takes more than a few milliseconds, under the race detector
 	run   func(t *trial)
 }
 

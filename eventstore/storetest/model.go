@@ -69,7 +69,7 @@ func (m *model) known(c eventstore.Commit) (*sentCommit, error) {
 		s := &m.sent[i].commit
 		byEvents := len(places) > 0 && slices.Equal(places, placesOf(*s))
 		byTimers := len(places) == 0 && len(timers) > 0 && slices.Equal(timers, timersOf(*s))
-		if byEvents || byTimers {
+		if byEvents && m.made(c) || byTimers {
 			return &m.sent[i], nil
 		}
 	}
@@ -81,6 +81,21 @@ func (m *model) known(c eventstore.Commit) (*sentCommit, error) {
 		}
 	}
 	return nil, nil
+}
+
+// made reports whether all checkpoints and schedules of a commit have been made.
+func (m *model) made(c eventstore.Commit) bool {
+	for _, x := range c.Checkpoints {
+		if l := m.lane(x.Consumer, x.Partition); l == nil || l.position < x.To {
+			return false
+		}
+	}
+	for _, s := range c.Schedules {
+		if !slices.ContainsFunc(m.timers, func(t modelTimer) bool { return t.ID == s.ID }) {
+			return false
+		}
+	}
+	return true
 }
 
 // placesOf are the streams and ids of a commit's events.

@@ -139,7 +139,7 @@ func (r *run) reuse(rt *rapid.T) {
 	old := rapid.SampledFrom(withEvents).Draw(rt, "old")
 	c := eventstore.Commit{Appends: slices.Clone(old.Appends)}
 	last := &c.Appends[len(c.Appends)-1]
-	switch rapid.SampledFrom([]string{"more", "fewer", "elsewhere", "scheduled"}).Draw(rt, "reuse") {
+	switch rapid.SampledFrom([]string{"more", "fewer", "elsewhere", "scheduled", "with a schedule", "under a checkpoint"}).Draw(rt, "reuse") {
 	case "more":
 		last.Events = append(slices.Clone(last.Events), r.drawEvent(rt))
 	case "fewer":
@@ -150,6 +150,14 @@ func (r *run) reuse(rt *rapid.T) {
 		}
 	case "elsewhere":
 		last.Stream += "-elsewhere"
+	case "with a schedule":
+		if r.has(Scheduler) {
+			c.Schedules = []eventstore.Schedule{r.drawSchedule(rt)}
+		}
+	case "under a checkpoint":
+		if r.has(Leaser) {
+			r.drawCheckpoints(rt, &c)
+		}
 	case "scheduled":
 		if r.has(Scheduler) {
 			c.Appends, c.Schedules = nil, []eventstore.Schedule{r.drawSchedule(rt)}

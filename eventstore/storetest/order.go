@@ -17,7 +17,7 @@ func order() promise {
 		checks: []check{
 			{name: "positions are gapless whatever is refused in between", heavy: true, run: gaplessPositions},
 			{name: "the events of a commit stand together as they were given", run: orderWithinCommit},
-			{name: "what is committed after an acknowledgement stands behind it", run: realTimeOrder},
+			{name: "what is committed after an acknowledgement stands behind it", heavy: true, run: realTimeOrder},
 			{name: "a reader that tails the log skips nothing while writers overlap", heavy: true, run: tailingReader},
 			{name: "a reader that finds nothing goes on from Through and skips nothing", heavy: true, run: idleReader},
 			{name: "Through belongs to the snapshot that was read", run: throughOfSnapshot},

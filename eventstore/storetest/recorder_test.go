@@ -17,6 +17,7 @@ type recorder struct {
 	mu       sync.Mutex
 	said     []string
 	failed   bool
+	skipped  bool
 	cleanups []func()
 }
 
@@ -64,12 +65,18 @@ func (r *recorder) Fatal(args ...any)                 { r.Error(args...); runtim
 func (r *recorder) Fatalf(format string, args ...any) { r.Errorf(format, args...); runtime.Goexit() }
 func (r *recorder) Log(...any)                        {}
 func (r *recorder) Logf(string, ...any)               {}
-func (r *recorder) Skip(args ...any)                  { r.Fatal(append([]any{"skipped: "}, args...)...) }
-func (r *recorder) Skipf(format string, args ...any)  { r.Fatalf("skipped: "+format, args...) }
-func (r *recorder) SkipNow()                          { r.Fatal("skipped") }
+func (r *recorder) Skip(...any)                       { r.SkipNow() }
+func (r *recorder) Skipf(string, ...any)              { r.SkipNow() }
 func (r *recorder) Helper()                           {}
 func (r *recorder) Name() string                      { return "recorded" }
 func (r *recorder) Context() context.Context          { return r.ctx }
+
+func (r *recorder) SkipNow() {
+	r.mu.Lock()
+	r.skipped = true
+	r.mu.Unlock()
+	runtime.Goexit()
+}
 
 func (r *recorder) Failed() bool {
 	r.mu.Lock()

@@ -153,6 +153,12 @@ func scheduleReuses() []reused {
 		a, b := later(future(1), "used-1", event("a")), later(future(2), "used-1", event("b"))
 		c, d := later(future(3), "used-1", event("c")), later(future(4), "used-1", event("d"))
 		return []eventstore.Commit{schedules(a, b), schedules(c, d), schedules(a, d)}
+	}}, reused{"known events with a schedule that was not made", func(*trial) []eventstore.Commit {
+		with := appends(to("used-1", event("a")))
+		with.Schedules = []eventstore.Schedule{later(future(1), "used-1", event("b"))}
+		other := with
+		other.Schedules = []eventstore.Schedule{with.Schedules[0], later(future(1), "used-1", event("c"))}
+		return []eventstore.Commit{with, other}
 	}}, reused{"schedules of two commits in one", func(*trial) []eventstore.Commit {
 		a, b := later(future(1), "used-1", event("a")), later(future(1), "used-1", event("b"))
 		return []eventstore.Commit{schedules(a), schedules(b), schedules(a, b)}

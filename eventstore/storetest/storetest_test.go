@@ -87,23 +87,55 @@ func (f flaw) try(t *testing.T, p promise, c check, fails bool) {
 func TestNothingIsSaidAgainstTheReference(t *testing.T) {
 	t.Parallel()
 	f := flaw{wrap: func(b *memory.Backend) eventstore.Backend { return b }}
+	eachLight(func(p promise, c check) {
+		if r := record(t, func(tb testing.TB) { f.harness().try(tb, p, c) }); r.Failed() || r.skipped {
+			t.Errorf("%s/%s was skipped: %t, and said:\n%s", p.name, c.name, r.skipped, r.says())
+		}
+	})
+}
+
+// eachLight visits all tests that take little time; backends/memory runs the others.
+func eachLight(visit func(p promise, c check)) {
 	for _, p := range suite() {
 		for _, c := range p.checks {
-			if c.heavy {
-				continue // backends/memory runs all of them
-			}
-			if r := record(t, func(tb testing.TB) { f.harness().try(tb, p, c) }); r.Failed() {
-				t.Errorf("%s/%s:\n%s", p.name, c.name, r.says())
+			if !c.heavy {
+				visit(p, c)
 			}
 		}
 	}
 }
 
+// What a backend does not implement is skipped, unless it is required.
+func TestAbsentCapabilitiesAreSkippedOrFail(t *testing.T) {
+	t.Parallel()
+	h := flaw{wrap: func(b *memory.Backend) eventstore.Backend { return struct{ eventstore.Backend }{b} }}.harness()
+	eachLight(func(p promise, c check) {
+		needs := append(slices.Clone(p.needs), c.needs...)
+		for _, required := range [][]Capability{nil, Everything()} {
+			h.Require = required
+			r := record(t, func(tb testing.TB) { h.try(tb, p, c) })
+			fails := len(needs) > 0 && required != nil
+			if r.Failed() != fails || r.skipped != (len(needs) > 0 && !fails) {
+				t.Errorf("%s/%s needs %v; with %v required it was skipped: %t, and said:\n%s", p.name, c.name, needs, required, r.skipped, r.says())
+			}
+			if fails && !strings.Contains(r.says(), "Require lists eventstore."+string(needs[0])) {
+				t.Errorf("%s/%s needs %v and said:\n%s", p.name, c.name, needs, r.says())
+			}
+		}
+	})
+}
+
 // The model and the linearizability check know nothing of the tests above, and catch what they catch.
 func TestModelAndHistoriesCatchFlaws(t *testing.T) {
 	t.Parallel()
-	for says, names := range map[string][]string{
-		"broken promise: Model": {
+	model, histories := modelled(), linearizable()
+	for _, x := range []struct {
+		p     promise
+		c     check
+		says  string
+		flaws []string
+	}{
+		{model, model.checks[0], "broken promise: Model", []string{
 			"a backend that forgets what a commit sent again came to",
 			"a backend that reports versions as if each append were alone",
 			"a backend that lets an id be used for another event",
@@ -117,30 +149,23 @@ func TestModelAndHistoriesCatchFlaws(t *testing.T) {
 			"a backend that does not cancel",
 			"a backend that fires the latest first",
 			"a backend that lends one partition to two",
-		},
-		"no order of these operations explains": {
+		}},
+		{histories, histories.checks[0], "no order of these operations explains", []string{
 			"a backend that lets two racers for a version win",
+		}},
+		{histories, histories.checks[1], "no order of these operations explains", []string{
 			"a backend that lets two racers for a condition win",
 			"a backend that shows an event later than its successor",
 			"a connection that goes on with what it saw first",
-		},
+		}},
 	} {
-		for _, name := range names {
+		for _, name := range x.flaws {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				p := modelled()
-				if !strings.Contains(says, p.name) {
-					p = linearizable()
-				}
 				all := flaws()
 				f := all[slices.IndexFunc(all, func(f flaw) bool { return f.name == name })]
-				f.says, f.racy = says, true // what is drawn at random may miss it now and then
-				c := p.checks[len(p.checks)-1]
-				if f.name == "a backend that lets two racers for a version win" {
-					c = p.checks[0]
-				}
-				f.caught = p.name + "/" + c.name
-				f.try(t, p, c, true)
+				f.caught, f.says, f.racy = x.p.name+"/"+x.c.name, x.says, true // what is drawn at random may miss it
+				f.try(t, x.p, x.c, true)
 			})
 		}
 	}

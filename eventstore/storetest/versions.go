@@ -15,7 +15,7 @@ func versions() promise {
 		checks: []check{
 			{name: "versions are gapless whatever is refused in between", heavy: true, run: gaplessVersions},
 			{name: "several appends of a commit to one stream go on from each other", run: versionsWithinCommit},
-			{name: "writers who expect nothing share a stream without gaps", run: sharedStream},
+			{name: "writers who expect nothing share a stream without gaps", heavy: true, run: sharedStream},
 			{name: "names that differ in case, space or form are different streams", run: similarStreams},
 		},
 	}

@@ -17,7 +17,7 @@ func waiting() promise {
 			{name: "a wait for what has happened already returns at once", run: waitBehind},
 			{name: "a commit wakes who waits", run: wokenByCommit},
 			{name: "a commit of another connection is noticed", heavy: true, run: wokenByOther},
-			{name: "a wait ends without an error when nothing happens", run: waitEnds},
+			{name: "a wait ends without an error when nothing happens", heavy: true, run: waitEnds},
 			{name: "a firing wakes who waits", needs: []Capability{Waker, Scheduler}, run: wokenByFire},
 			{name: "who comes and goes wakes who waits", heavy: true, needs: []Capability{Waker, Leaser}, run: wokenByRoster},
 			{name: "a backend's own wait ends with its context, without an error", needs: waker, run: waitEndsWithContext},
