@@ -18,8 +18,9 @@ type Leaser interface {
 	// only when another claims them.
 	Renew(ctx context.Context, m Member, ttl time.Duration) ([]Roster, error)
 
-	// Claim gives the member those of the partitions that have no live owner, each under a new epoch.
-	// The member must be alive.
+	// Claim gives the member those of the partitions that no other live member owns, each under a new epoch:
+	// also those it owns already, so that a claim whose answer was lost can be made again. The member must be
+	// alive.
 	Claim(ctx context.Context, member, consumer string, partitions []int) ([]Lease, error)
 
 	// Release gives back those of the leases that still are the member's.

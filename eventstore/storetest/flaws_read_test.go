@@ -57,7 +57,7 @@ func readFlaws() []flaw {
 			wrap:   readsAs(pageByPage),
 		},
 		{
-			name:   "a backend that fills pages behind each other and not with each other",
+			name:   "a backend that loses an event at the end of each page",
 			caught: "Reads/long reads are complete and in order",
 			says:   "they differ",
 			wrap: readsAs(func(ctx context.Context, b *memory.Backend, q eventstore.Query, r eventstore.Range) events {
