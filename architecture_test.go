@@ -19,7 +19,8 @@ import (
 
 const (
 	module = "github.com/necrostack/necrostack"
-	uuid   = "github.com/google/uuid" // the type of every id
+	uuid   = "github.com/google/uuid"             // the type of every id
+	json   = "github.com/go-json-experiment/json" // what the standard library has from Go 1.27
 )
 
 // table maps packages to what they may import besides the standard library. Packages of this module are named by
@@ -31,7 +32,7 @@ type table map[string][]string
 var architecture = table{
 	".":            {},
 	"internal/...": {},
-	"eventstore":   {uuid, "internal/..."},
+	"eventstore":   {uuid, json, json + "/v1", "internal/..."},
 	"spine": {
 		uuid, "eventstore", "internal/...",
 		// The API alone: an SDK is the user's choice.

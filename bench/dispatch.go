@@ -55,8 +55,9 @@ func dispatch(ctx context.Context) (rate float64, err error) {
 	run, stop := context.WithCancel(ctx)
 	done := make(chan error, 1)
 	go func() { done <- sp.Run(run) }()
+	events := samples()
 	start := time.Now()
-	last, err := emit(ctx, sp)
+	last, err := emit(ctx, sp, events)
 	if err == nil {
 		err = sp.WaitFor(ctx, "noop", last)
 	}
@@ -68,18 +69,20 @@ func dispatch(ctx context.Context) (rate float64, err error) {
 	return dispatched / took.Seconds(), err
 }
 
-// emit appends the events and returns the last position.
-func emit(ctx context.Context, sp *spine.Spine) (last eventstore.Position, err error) {
-	names := make([]eventstore.Stream, streams)
-	for i := range names {
-		names[i] = eventstore.StreamOf("order", fmt.Sprint(i))
+// samples is one payload for each stream.
+func samples() []eventstore.Payload {
+	events := make([]eventstore.Payload, streams)
+	for i := range events {
+		events[i] = eventstore.In(eventstore.StreamOf("order", fmt.Sprint(i)), sample)
 	}
-	events := make([]eventstore.Payload, perCommit)
+	return events
+}
+
+// emit appends the events, again and again, and returns the last position.
+func emit(ctx context.Context, sp *spine.Spine, events []eventstore.Payload) (last eventstore.Position, err error) {
 	for n := 0; n < dispatched; n += perCommit {
-		for i := range events {
-			events[i] = eventstore.In(names[(n+i)%streams], sample)
-		}
-		r, err := sp.Emit(ctx, events...)
+		from := n % len(events)
+		r, err := sp.Emit(ctx, events[from:from+perCommit]...)
 		if err != nil {
 			return 0, err
 		}

@@ -1,6 +1,10 @@
 package eventstore
 
-import "github.com/google/uuid"
+import (
+	"slices"
+
+	"github.com/google/uuid"
+)
 
 // Bounds of one batch. A single commit may exceed them, and then goes alone.
 const (
@@ -80,19 +84,17 @@ func (b *batch) clashes(c *Commit) bool {
 // conditionClash looks both ways: c's conditions at the batch's events, and the batch's at c's.
 func (b *batch) conditionClash(c *Commit) bool {
 	for i := range c.Unless {
-		for _, e := range b.events {
-			if c.Unless[i].Query.Matches(*e) {
-				return true
-			}
+		if slices.ContainsFunc(b.events, c.Unless[i].Query.Matches) {
+			return true
 		}
 	}
 	if len(b.queries) == 0 {
 		return false
 	}
 	for i := range c.Appends {
-		for _, e := range c.Appends[i].Events {
+		for k := range c.Appends[i].Events {
 			for _, q := range b.queries {
-				if q.Matches(e) {
+				if q.Matches(&c.Appends[i].Events[k]) {
 					return true
 				}
 			}

@@ -45,7 +45,6 @@ type Event struct {
 	Time     time.Time       // when it was committed, by the store's clock: UTC, whole microseconds
 
 	codec Codec // reads Data; nil is JSON
-	fault error // why Data cannot be read as Type: an upcaster failed
 }
 
 // Clone returns a copy of e that shares no memory with it.

@@ -42,8 +42,6 @@ func Decode[E Payload](ev Event) (e E, err error) {
 		return e, r.record(ev)
 	}
 	switch {
-	case ev.fault != nil:
-		err = ev.fault
 	case ev.codec != nil:
 		err = ev.codec.Decode(ev.Data, &e)
 	default:
@@ -93,20 +91,35 @@ type Draft struct {
 func In(s Stream, p Payload) Draft { return Draft{Payload: p, Stream: s} }
 
 // Encode makes an event of a payload, in JSON. Its stream is empty unless p is a Draft that names one.
-func Encode(p Payload) (Event, error) { return encode(jsonCodec{}, p) }
+func Encode(p Payload) (Event, error) {
+	var e Event
+	if err := encode(jsonCodec{}, p, &e); err != nil {
+		return Event{}, err
+	}
+	return e, nil
+}
 
 // Encode is the function Encode with the store's codec. It refuses a payload whose schema version an upcaster
 // reads as an old one: its SchemaVersion was not raised, and it would not be read as it was written.
 func (s *Store) Encode(p Payload) (Event, error) {
-	e, err := encode(s.cfg.Codec, p)
-	if err == nil && s.upcasts.reads(e.Type, e.Metadata.schema()) {
-		return Event{}, fmt.Errorf("encode %s: %w", e.Type,
-			invalid("schema version", "%d is one that an upcaster reads as old", e.Metadata.schema()))
+	var e Event
+	if err := s.encode(p, &e); err != nil {
+		return Event{}, err
 	}
-	return e, err
+	return e, nil
 }
 
-func encode(codec Codec, p Payload) (e Event, err error) {
+func (s *Store) encode(p Payload, e *Event) error {
+	err := encode(s.cfg.Codec, p, e)
+	if err == nil && s.upcasts.reads(e.Type, e.Metadata.schema()) {
+		err = fmt.Errorf("encode %s: %w", e.Type,
+			invalid("schema version", "%d is one that an upcaster reads as old", e.Metadata.schema()))
+	}
+	return err
+}
+
+// encode fills a zero event.
+func encode(codec Codec, p Payload, e *Event) (err error) {
 	for {
 		d, ok := p.(Draft)
 		if !ok {
@@ -121,15 +134,15 @@ func encode(codec Codec, p Payload) (e Event, err error) {
 		e.Tags, p = append(e.Tags, d.Tags...), d.Payload
 	}
 	if v := reflect.ValueOf(p); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
-		return Event{}, fmt.Errorf("encode event: %w", invalid("payload", "is nil"))
+		return fmt.Errorf("encode event: %w", invalid("payload", "is nil"))
 	}
 	e.Type = p.EventType()
 	if e.Data, err = codec.Encode(p); err != nil {
-		return Event{}, fmt.Errorf("encode %s: %w: %w", e.Type, ErrInvalid, err)
+		return fmt.Errorf("encode %s: %w: %w", e.Type, ErrInvalid, err)
 	}
 	if e.ID == uuid.Nil {
 		if e.ID, err = uuid.NewV7(); err != nil {
-			return Event{}, fmt.Errorf("encode %s: %w", e.Type, err)
+			return fmt.Errorf("encode %s: %w", e.Type, err)
 		}
 	}
 	if t, ok := p.(Tagger); ok {
@@ -143,5 +156,5 @@ func encode(codec Codec, p Payload) (e Event, err error) {
 		e.Metadata.Schema = v.SchemaVersion()
 	}
 	e.codec = codec
-	return e, nil
+	return nil
 }

@@ -80,9 +80,9 @@ func (q Query) IsZero() bool { return len(q.items) == 0 }
 func (q Query) Items() []Item { return cloneItems(q.items) }
 
 // Matches reports whether the query selects the event.
-func (q Query) Matches(e Event) bool {
+func (q Query) Matches(e *Event) bool {
 	for i := range q.items {
-		if q.items[i].matches(&e) {
+		if q.items[i].matches(e) {
 			return true
 		}
 	}

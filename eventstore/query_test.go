@@ -45,7 +45,7 @@ func TestQueryMatchesWhatAgreesWithEverythingAnItemNames(t *testing.T) {
 		{eventstore.OfType("lent", "torn").Only("torn"), false},
 		{eventstore.InCategory("book").Or(eventstore.OfType("torn")).Only("lent"), true},
 	} {
-		if got := c.query.Matches(e); got != c.matches {
+		if got := c.query.Matches(&e); got != c.matches {
 			t.Errorf("%+v matches %+v: %t", c.query.Items(), e, got)
 		}
 	}
@@ -76,16 +76,16 @@ func TestQueryAlgebra(t *testing.T) {
 			Type:   rapid.SampledFrom([]string{"x", "y", "z"}).Draw(t, "of type"),
 			Tags:   rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"t", "u"}), 0, 2, rapid.ID[string]).Draw(t, "with tags"),
 		}
-		if got, want := p.Or(q).Matches(e), p.Matches(e) || q.Matches(e); got != want {
+		if got, want := p.Or(q).Matches(&e), p.Matches(&e) || q.Matches(&e); got != want {
 			t.Fatalf("%v or %v: %t, not %t", p.Items(), q.Items(), got, want)
 		}
-		if got, want := p.Only(types...).Matches(e), p.Matches(e) && slices.Contains(types, e.Type); got != want {
+		if got, want := p.Only(types...).Matches(&e), p.Matches(&e) && slices.Contains(types, e.Type); got != want {
 			t.Fatalf("%v only %q: %t, not %t", p.Items(), types, got, want)
 		}
-		if got, want := eventstore.Match(p.Items()...).Matches(e), p.Matches(e); got != want {
+		if got, want := eventstore.Match(p.Items()...).Matches(&e), p.Matches(&e); got != want {
 			t.Fatalf("%v made again of its items: %t, not %t", p.Items(), got, want)
 		}
-		if p.IsZero() && p.Matches(e) {
+		if p.IsZero() && p.Matches(&e) {
 			t.Fatalf("%v is zero and matches", p.Items())
 		}
 	})

@@ -99,14 +99,13 @@ func (s *Store) Commit(ctx context.Context, c Commit) (Result, error) {
 func (s *Store) Append(ctx context.Context, to Stream, expect Expected, payloads ...Payload) (Result, error) {
 	a := Append{Stream: to, Expect: expect, Events: make([]Event, len(payloads))}
 	for i, p := range payloads {
-		e, err := s.Encode(p)
-		if err != nil {
+		e := &a.Events[i]
+		if err := s.encode(p, e); err != nil {
 			return Result{}, err
 		}
 		if e.Stream != "" && e.Stream != to {
 			return Result{}, fmt.Errorf("append to %s: %w", to, invalid("event", "%s is directed to %s", e.Type, e.Stream))
 		}
-		a.Events[i] = e
 	}
 	return s.commit(ctx, Commit{Appends: []Append{a}}, true)
 }
@@ -114,17 +113,16 @@ func (s *Store) Append(ctx context.Context, to Stream, expect Expected, payloads
 // Emit commits payloads to the streams that they name (see In), all in one commit that expects nothing. One
 // that names none begins a stream of its own, "<type>-<id>".
 func (s *Store) Emit(ctx context.Context, payloads ...Payload) (Result, error) {
-	var c Commit
+	c := Commit{Appends: make([]Append, 0, len(payloads))}
 	all := make([]Event, len(payloads))
 	for i, p := range payloads {
-		e, err := s.Encode(p)
-		if err != nil {
+		e := &all[i]
+		if err := s.encode(p, e); err != nil {
 			return Result{}, fmt.Errorf("emit event %d: %w", i+1, err)
 		}
 		if e.Stream == "" {
 			e.Stream = StreamOf(e.Type, e.ID.String())
 		}
-		all[i] = e
 		if n := len(c.Appends) - 1; n >= 0 && c.Appends[n].Stream == e.Stream {
 			c.Appends[n].Events = all[i-len(c.Appends[n].Events) : i+1]
 			continue

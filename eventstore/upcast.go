@@ -200,12 +200,15 @@ func (u *upcasts) each(e Event, q Query, yield func(Event, error) bool) bool {
 	}
 	for i, raw := range parts {
 		part := e
-		part.Type, part.Data, part.Metadata.Schema, part.fault = raw.Type, raw.Data, raw.Schema, err
+		part.Type, part.Data, part.Metadata.Schema = raw.Type, raw.Data, raw.Schema
+		if err != nil {
+			part.codec = unreadable{err}
+		}
 		if part.Part = i; i > 0 {
 			part.ID = uuid.NewSHA1(e.ID, fmt.Appendf(nil, "part %d", i))
 		}
 		part = part.Clone() // parts share what e has, and an upcaster may keep what it made
-		if q.Matches(part) && !yield(part, nil) {
+		if q.Matches(&part) && !yield(part, nil) {
 			return false
 		}
 	}

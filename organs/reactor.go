@@ -48,24 +48,23 @@ func React[E eventstore.Payload](react func(ctx context.Context, e E) (Events, e
 // Attach implements spine.Organ.
 func (r Reactor) Attach(st *eventstore.Store) (spine.Wiring, error) {
 	w := spine.Wiring{Name: r.Name, Key: r.Key, Policy: r.Policy}
-	by := make(map[string]Reaction, len(r.On))
+	var by []Reaction // few, so that looking through them is quick
 	var errs []error
 	for i, x := range r.On {
-		_, twice := by[x.typ]
 		switch {
 		case x.fault != nil:
 			errs = append(errs, x.fault)
 		case x.react == nil:
 			errs = append(errs, fmt.Errorf("reaction %d is empty: make it with React", i+1))
-		case twice:
+		case find(by, x.typ) != nil:
 			errs = append(errs, fmt.Errorf("two reactions to %s", x.typ))
 		default:
-			by[x.typ] = x
+			by = append(by, x)
 			w.Listens = w.Listens.Or(eventstore.OfType(x.typ))
 		}
 	}
 	w.Handle = func(ctx context.Context, in spine.Input) (out spine.Output, err error) {
-		events, failed := by[in.Type].react(ctx, *in.Event)
+		events, failed := find(by, in.Type).react(ctx, *in.Event)
 		if out.Commit, _, err = commitOf(st, events, in.Stream, eventstore.Any); err != nil {
 			return spine.Output{}, fmt.Errorf("reaction to %s: %w", in.Type, errors.Join(failed, err))
 		}
@@ -76,10 +75,18 @@ func (r Reactor) Attach(st *eventstore.Store) (spine.Wiring, error) {
 
 // Try reacts to one event, without a store. A type without a reaction is an error.
 func (r Reactor) Try(ctx context.Context, ev eventstore.Event) (Events, error) {
-	for _, x := range r.On {
-		if x.typ == ev.Type {
-			return x.react(ctx, ev)
-		}
+	if x := find(r.On, ev.Type); x != nil {
+		return x.react(ctx, ev)
 	}
 	return nil, fmt.Errorf("%s has no reaction to %s", r.Name, ev.Type)
+}
+
+// find returns the reaction to events of a type.
+func find(in []Reaction, typ string) *Reaction {
+	for i := range in {
+		if in[i].typ == typ {
+			return &in[i]
+		}
+	}
+	return nil
 }

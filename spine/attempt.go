@@ -142,14 +142,16 @@ func (e *engine) abandon(ctx context.Context, l *lane, in *eventstore.Event, res
 
 // handle calls the handler for one event after the other. Parts of one stored event stay together.
 func (l *lane) handle(j job) work {
-	ctx, batch, number, start, w := j.ctx, j.batch, j.number, time.Now(), new(work)
+	ctx, batch, number, w := j.ctx, j.batch, j.number, new(work)
 	var outputs []Output
+	start := time.Now()
+	clock := start // read once an event
 	for w.done < len(batch) {
 		group, parked := batch[w.done:w.done+whole(batch[w.done:])], work{}
 		outputs = outputs[:0]
 		for i := range group {
 			j.lent.Store(w)
-			out, err := l.call(ctx, &group[i], number)
+			out, err := l.call(ctx, &group[i], number, &clock)
 			outputs = append(outputs, out)
 			if !j.lent.CompareAndSwap(w, nil) {
 				settleAll(outputs, ErrDeadline)
@@ -173,7 +175,7 @@ func (l *lane) handle(j job) work {
 		}
 		w.done, number = w.done+len(group), 1
 		w.parks, w.aside = append(w.parks, parked.parks...), append(w.aside, parked.aside...)
-		if len(parked.aside) > 0 || w.output.full || time.Since(start) > l.batchTime() {
+		if len(parked.aside) > 0 || w.output.full || clock.Sub(start) > l.batchTime() {
 			return *w // where events were parked, the keys that wait must be looked at again
 		}
 	}
@@ -186,13 +188,13 @@ func settleAll(outputs []Output, err error) {
 	}
 }
 
-// call calls the handler for one event. A panic is a failure.
-func (l *lane) call(ctx context.Context, in *Input, number int) (out Output, err error) {
-	o := Observation{
-		Step: EventDispatched, Organ: l.consumer.Name, Partition: l.partition, Event: in.Event, Attempt: number,
+// call calls the handler for one event, which begins at what clock shows and moves it on. A panic is a failure.
+func (l *lane) call(ctx context.Context, in *Input, number int, clock *time.Time) (out Output, err error) {
+	observed := l.engine.observed(ctx)
+	ctx = eventstore.WithCause(ctx, in.Event)
+	if observed {
+		ctx = l.engine.observe.tell(ctx, l.observation(EventDispatched, in, number))
 	}
-	ctx = l.engine.observe.tell(eventstore.WithCause(ctx, in.Event), o)
-	start := time.Now()
 	err = in.fault
 	if err == nil {
 		out, err = protect(func() (Output, error) { return l.consumer.Handle(ctx, *in) })
@@ -203,19 +205,28 @@ func (l *lane) call(ctx context.Context, in *Input, number int) (out Output, err
 	if ctx.Err() != nil { // too late, whatever it did
 		err = tooLate(context.Cause(ctx), err)
 	}
-	o.Duration = time.Since(start)
-	if o.Step, o.Err = EventCompleted, err; err != nil {
-		o.Step = HandlerFailed
-	}
-	for i := range out.Commit.Appends {
-		o.Emitted += len(out.Commit.Appends[i].Events)
-	}
-	if o.Emitted+len(out.Commit.Schedules) > 0 {
+	if len(out.Commit.Appends)+len(out.Commit.Schedules) > 0 {
 		child := in.Child()
 		inherit(&out.Commit, &child)
 	}
-	l.engine.observe.tell(ctx, o)
+	began := *clock
+	*clock = time.Now()
+	if observed || err != nil {
+		o := l.observation(EventCompleted, in, number)
+		if o.Duration, o.Err = clock.Sub(began), err; err != nil {
+			o.Step = HandlerFailed
+		}
+		for i := range out.Commit.Appends {
+			o.Emitted += len(out.Commit.Appends[i].Events)
+		}
+		l.engine.observe.tell(ctx, o)
+	}
 	return out, err
+}
+
+// observation of a step of one attempt.
+func (l *lane) observation(step Step, in *Input, number int) Observation {
+	return Observation{Step: step, Organ: l.consumer.Name, Partition: l.partition, Event: in.Event, Attempt: number}
 }
 
 // tooLate is why a handler has failed whose time was up when it returned.

@@ -26,7 +26,7 @@ func (c *consumer) split(events []eventstore.Event) [][]Input {
 	lanes := make([][]Input, c.partitions)
 	for i := range events {
 		e := &events[i]
-		if !c.Listens.Matches(*e) {
+		if !c.Listens.Matches(e) {
 			continue
 		}
 		keys, err := c.keys(e)
@@ -53,7 +53,7 @@ func (c *consumer) splitByStream(events []eventstore.Event) [][]Input {
 	of, counts, total := make([]int16, len(events)), make([]int, c.partitions), 0
 	for i := range events {
 		of[i] = -1
-		if c.Listens.Matches(events[i]) {
+		if c.Listens.Matches(&events[i]) {
 			n := partition(string(events[i].Stream), c.partitions)
 			of[i] = int16(n)
 			counts[n]++

@@ -56,16 +56,16 @@ func (b *Backend) write(appends []eventstore.Append) eventstore.Result {
 	now, first := b.now(), b.log.head+1
 	for i, a := range appends {
 		stream, category := b.streams[a.Stream], a.Stream.Category()
-		for _, e := range a.Events {
+		for k := range a.Events {
 			p := b.log.head + 1
+			e := b.log.add(&a.Events[k], first)
 			e.Stream, e.Version, e.Position, e.Time = a.Stream, eventstore.Version(len(stream)+1), p, now
-			b.log.add(record{e, first})
-			b.ids[e.ID] = p
+			b.ids.add(e.ID, p)
 			stream = append(stream, p)
-			b.category[category] = append(b.category[category], p)
-			b.types[e.Type] = append(b.types[e.Type], p)
+			b.categories.add(category, p)
+			b.types.add(e.Type, p)
 			for _, t := range e.Tags {
-				b.tags[t] = append(b.tags[t], p)
+				b.tags.add(t, p)
 			}
 			r.Position = p
 		}
@@ -85,13 +85,14 @@ func (b *Backend) sentBefore(c *eventstore.Commit) (*sent, error) {
 	var first eventstore.Position
 	same := true
 	for _, a := range c.Appends {
-		for _, e := range a.Events {
-			p, ok := b.ids[e.ID]
+		for i := range a.Events {
+			e := &a.Events[i]
+			p := b.ids.find(e.ID, &b.log)
 			if n == 0 {
 				first = p
 			}
-			fresh = fresh && !ok && !b.reserved[e.ID]
-			same = same && ok && p == first+eventstore.Position(n) && b.log.at(p).first == first && b.log.at(p).Stream == a.Stream
+			fresh = fresh && p == 0 && !b.reserved[e.ID]
+			same = same && p > 0 && p == first+eventstore.Position(n) && b.log.at(p).first == first && b.log.at(p).Stream == a.Stream
 			n++
 		}
 	}

@@ -28,20 +28,20 @@ func Open(cfg Config) *eventstore.Store { return eventstore.New(New(), cfg.Store
 type Backend struct {
 	wake signal.Signal
 
-	mu        sync.RWMutex
-	log       log
-	ids       map[uuid.UUID]eventstore.Position
-	streams   map[eventstore.Stream]positions
-	category  map[string]positions
-	types     map[string]positions
-	tags      map[string]positions
-	consumers map[string][]eventstore.Partition
-	members   map[string]member
-	roster    int64
-	timers    map[uuid.UUID]*timer // every schedule there ever was
-	due       []*timer             // those to come, earliest first
-	reserved  map[uuid.UUID]bool   // event ids of schedules that have not fired
-	parked    map[uuid.UUID]eventstore.Parked
+	mu         sync.RWMutex
+	log        log
+	ids        ids
+	streams    map[eventstore.Stream]positions
+	categories lists
+	types      lists
+	tags       lists
+	consumers  map[string][]eventstore.Partition
+	members    map[string]member
+	roster     int64
+	timers     map[uuid.UUID]*timer // every schedule there ever was
+	due        []*timer             // those to come, earliest first
+	reserved   map[uuid.UUID]bool   // event ids of schedules that have not fired
+	parked     map[uuid.UUID]eventstore.Parked
 }
 
 var (
@@ -55,16 +55,15 @@ var (
 // New makes an empty backend, for tests that wrap it or share it between stores.
 func New() *Backend {
 	return &Backend{
-		ids:       map[uuid.UUID]eventstore.Position{},
-		streams:   map[eventstore.Stream]positions{},
-		category:  map[string]positions{},
-		types:     map[string]positions{},
-		tags:      map[string]positions{},
-		consumers: map[string][]eventstore.Partition{},
-		members:   map[string]member{},
-		timers:    map[uuid.UUID]*timer{},
-		reserved:  map[uuid.UUID]bool{},
-		parked:    map[uuid.UUID]eventstore.Parked{},
+		streams:    map[eventstore.Stream]positions{},
+		categories: lists{},
+		types:      lists{},
+		tags:       lists{},
+		consumers:  map[string][]eventstore.Partition{},
+		members:    map[string]member{},
+		timers:     map[uuid.UUID]*timer{},
+		reserved:   map[uuid.UUID]bool{},
+		parked:     map[uuid.UUID]eventstore.Parked{},
 	}
 }
 
@@ -115,10 +114,13 @@ type record struct {
 
 func (l *log) at(p eventstore.Position) *record { return &l.blocks[(p-1)/block][(p-1)%block] }
 
-func (l *log) add(r record) {
+// add returns the event as it stands in the log, to be completed.
+func (l *log) add(e *eventstore.Event, first eventstore.Position) *eventstore.Event {
 	if l.head%block == 0 {
 		l.blocks = append(l.blocks, new([block]record))
 	}
 	l.head++
-	*l.at(l.head) = r
+	r := l.at(l.head)
+	r.Event, r.first = *e, first
+	return &r.Event
 }

@@ -14,6 +14,25 @@ import (
 // that a reader may go on with what it saw.
 type positions []eventstore.Position
 
+// lists are the positions of the events that share a name.
+type lists map[string]*positions
+
+func (ls lists) add(name string, p eventstore.Position) {
+	l := ls[name]
+	if l == nil {
+		l = new(positions)
+		ls[name] = l
+	}
+	*l = append(*l, p)
+}
+
+func (ls lists) of(name string) positions {
+	if l := ls[name]; l != nil {
+		return *l
+	}
+	return nil
+}
+
 // Read implements eventstore.Backend.
 func (b *Backend) Read(ctx context.Context, q eventstore.Query, r eventstore.Range) iter.Seq2[eventstore.Event, error] {
 	return func(yield func(eventstore.Event, error) bool) {
@@ -80,7 +99,7 @@ func (b *Backend) find(q eventstore.Query, after, upTo eventstore.Position, back
 			candidates = count(after, upTo, backward)
 		}
 		for p := range candidates {
-			if q.Matches(log.at(p).Event) && !yield(p) {
+			if q.Matches(&log.at(p).Event) && !yield(p) {
 				return
 			}
 		}
@@ -94,7 +113,7 @@ func (b *Backend) index(it eventstore.Item) (lists []positions, ok bool) {
 	}
 	var best positions
 	for _, t := range it.Tags {
-		if list := b.tags[t]; !ok || len(list) < len(best) {
+		if list := b.tags.of(t); !ok || len(list) < len(best) {
 			best, ok = list, true
 		}
 	}
@@ -102,12 +121,12 @@ func (b *Backend) index(it eventstore.Item) (lists []positions, ok bool) {
 		return []positions{best}, true
 	}
 	for _, t := range it.Types {
-		lists = append(lists, b.types[t])
+		lists = append(lists, b.types.of(t))
 	}
 	if len(lists) > 0 {
 		return lists, true
 	}
-	return []positions{b.category[it.Category]}, it.Category != ""
+	return []positions{b.categories.of(it.Category)}, it.Category != ""
 }
 
 // count yields every position, in order.

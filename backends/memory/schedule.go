@@ -29,7 +29,7 @@ func (b *Backend) scheduledBefore(schedules []eventstore.Schedule) (bool, error)
 		t := b.timers[s.ID]
 		if t == nil {
 			for _, e := range s.Append.Events {
-				if _, ok := b.ids[e.ID]; ok || b.reserved[e.ID] {
+				if b.ids.find(e.ID, &b.log) > 0 || b.reserved[e.ID] {
 					return false, eventstore.ErrIDReused
 				}
 			}

@@ -32,7 +32,7 @@ func refuseEach(t *trial) {
 			s.refuses(t, decided, after)
 		}
 		after := t.through(t.store, eventstore.Query{})
-		if !s.query.Matches(decided) {
+		if !s.query.Matches(&decided) {
 			after = append(s.want, 0)[max(len(s.want)-1, 0)]
 		}
 		c := unless(appends(to("outcome-1", decided)), s.query, after)

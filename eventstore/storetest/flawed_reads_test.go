@@ -122,7 +122,7 @@ func caseless(ctx context.Context, b *memory.Backend, q eventstore.Query, r even
 	}
 	folded := eventstore.Match(items...)
 	return filter(b.Read(ctx, eventstore.All(), r), func(e *eventstore.Event) bool {
-		return folded.Matches(eventstore.Event{Type: strings.ToLower(e.Type), Stream: eventstore.Stream(strings.ToLower(string(e.Stream))), Tags: lower(e.Tags)})
+		return folded.Matches(&eventstore.Event{Type: strings.ToLower(e.Type), Stream: eventstore.Stream(strings.ToLower(string(e.Stream))), Tags: lower(e.Tags)})
 	})
 }
 

@@ -57,7 +57,7 @@ func ownMatches(ctx context.Context, b *memory.Backend, c eventstore.Commit) (ev
 		for _, a := range c.Appends {
 			for _, e := range a.Events {
 				e.Stream = a.Stream
-				if x.Query.Matches(e) {
+				if x.Query.Matches(&e) {
 					return eventstore.Result{}, &eventstore.ConditionError{Index: i, After: x.After}
 				}
 			}

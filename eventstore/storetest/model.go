@@ -54,7 +54,7 @@ func (m *model) commit(c eventstore.Commit) (eventstore.Result, error) {
 	}
 	for _, x := range c.Unless {
 		for _, e := range m.events {
-			if e.Position > x.After && x.Query.Matches(e) {
+			if e.Position > x.After && x.Query.Matches(&e) {
 				return eventstore.Result{}, eventstore.ErrConflict
 			}
 		}

@@ -44,7 +44,7 @@ func (t *trial) library(n int) []eventstore.Event {
 func within(log []eventstore.Event, q eventstore.Query, r eventstore.Range) (got []eventstore.Event, through eventstore.Position) {
 	for _, e := range log {
 		through = e.Position
-		if q.Matches(e) && e.Position > r.After && (r.UpTo == 0 || e.Position <= r.UpTo) {
+		if q.Matches(&e) && e.Position > r.After && (r.UpTo == 0 || e.Position <= r.UpTo) {
 			got = append(got, e)
 		}
 	}
