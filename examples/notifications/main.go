@@ -1,0 +1,96 @@
+// Command notifications sends notifications by e-mail, SMS and push, on an event-sourced core.
+//
+// Requests are validated, split by channel, sent by one organ for each channel, and watched by another until all of their channels have
+// delivered. Without flags it runs five built-in requests, of which one SMS ends up parked; with -file it reads requests from a CSV or
+// JSON file, and with -contacts the people they are for. Its gateways are in memory: nothing leaves the process.
+//
+// The exit code is 0 if all is fine, also with messages parked; 1 if some of the input was rejected or has failed, or the run did; 2 for
+// wrong usage.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+
+	"github.com/necrostack/necrostack/examples/notifications/report"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	code := command(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// Exit codes.
+const (
+	fine   = 0
+	failed = 1 // some of the input, or the run
+	usage  = 2
+)
+
+// command is the whole command.
+func command(ctx context.Context, args []string, out, diagnostics io.Writer) int {
+	o, err := parse(args, diagnostics)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return fine
+	case errors.Is(err, errFlags):
+		return usage // package flag has said what is wrong
+	case err != nil:
+		complain(diagnostics, err)
+		return usage
+	}
+	j, err := o.load()
+	if err != nil {
+		complain(diagnostics, err)
+		if _, ok := errors.AsType[*os.PathError](err); ok {
+			return usage
+		}
+		return failed
+	}
+	j.logger = slog.New(slog.DiscardHandler)
+	if o.verbose {
+		j.logger = slog.New(slog.NewJSONHandler(diagnostics, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	sum, err := run(ctx, j)
+	if err == nil {
+		err = o.write(out, sum)
+	}
+	problems := sum.Problems()
+	for _, text := range problems {
+		fmt.Fprintln(diagnostics, text)
+	}
+	if err != nil {
+		complain(diagnostics, err)
+	}
+	if err != nil || len(problems) > 0 {
+		return failed
+	}
+	return fine
+}
+
+// complain writes an error, a line for each of its faults.
+func complain(diagnostics io.Writer, err error) {
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintln(diagnostics, "notifications:", strings.TrimSuffix(line, "\n"))
+	}
+}
+
+func (o *options) write(out io.Writer, sum report.Summary) error {
+	switch {
+	case o.json:
+		return report.JSON(out, sum)
+	case o.quiet:
+		return report.Totals(out, sum)
+	default:
+		return report.Text(out, sum)
+	}
+}
