@@ -55,6 +55,7 @@ var architecture = table{
 var inTests = []string{
 	uuid, "eventstore", "spine", "organs", "backends/memory", "eventstore/storetest", "spine/spinetest", "organs/organstest",
 	"github.com/google/go-cmp/cmp", "go.uber.org/goleak", "pgregory.net/rapid",
+	"go.opentelemetry.io/otel/attribute", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/otel/sdk/...",
 }
 
 func TestArchitecture(t *testing.T) {

@@ -2,9 +2,12 @@ package eventstore
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
 	"slices"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // Backend keeps one log and its promises: order, versions, atomicity, guard, durability, idempotence,
@@ -53,7 +56,8 @@ type Range struct {
 // Pulse says how far a log has come.
 type Pulse struct {
 	Head   Position // the last event's position
-	Roster int64    // grows whenever a member of a consumer has come or gone, or given up partitions
+	Roster int64    // grows whenever some Roster but for its positions has changed: members, control, redrives
+	Window int64    // grows whenever there may be more deliveries to take
 }
 
 // Waker is implemented by backends that can tell when something has happened.
@@ -80,11 +84,12 @@ type Parker interface {
 	Parked(ctx context.Context, f ParkedFilter) iter.Seq2[Parked, error]
 }
 
-// ParkedFilter selects parked entries. The zero value selects all.
+// ParkedFilter selects parked entries that agree with all it says. The zero value selects all.
 type ParkedFilter struct {
-	Consumer   string // Defaults to every consumer
-	Partitions []int  // Defaults to every partition
-	Key        string // Defaults to every key
+	Consumer string      // Defaults to every consumer
+	Key      string      // Defaults to every key
+	IDs      []uuid.UUID // Defaults, if nil, to every entry
+	Group    string      // the entry's Group. Defaults to every group
 }
 
 // Matches reports whether the filter selects the entry.
@@ -92,5 +97,34 @@ func (f ParkedFilter) Matches(p *Parked) bool {
 	if f.Consumer != "" && f.Consumer != p.Consumer || f.Key != "" && f.Key != p.Key {
 		return false
 	}
-	return len(f.Partitions) == 0 || slices.Contains(f.Partitions, p.Partition)
+	return (f.IDs == nil || slices.Contains(f.IDs, p.ID)) && (f.Group == "" || f.Group == p.Group())
+}
+
+// Deliverer is implemented by backends that keep windows of deliveries, for competing consumers.
+type Deliverer interface {
+	// Take hands out up to limit deliveries of a consumer, in order of position: those that are due and that
+	// nobody has, or whose last holder was given longer than visibility. Each counts as one attempt more,
+	// and is the caller's for visibility from now. Times are by the store's clock.
+	Take(ctx context.Context, consumer string, limit int, visibility time.Duration) ([]Delivery, error)
+
+	// Window says how many deliveries of a consumer are not acknowledged, and when the next of them can be
+	// taken: a time that is past if one can be now, the zero time if there is none.
+	Window(ctx context.Context, consumer string) (outstanding int, next time.Time, err error)
+}
+
+// Snapshotter is implemented by backends that keep snapshots. A snapshot is a cache: losing one costs time.
+type Snapshotter interface {
+	// Save keeps a snapshot in place of an older one of the same fold and stream. A newer one stays.
+	Save(ctx context.Context, s Snapshot) error
+
+	// Snapshot returns a copy of what was saved, or the zero Snapshot.
+	Snapshot(ctx context.Context, fold string, stream Stream) (Snapshot, error)
+}
+
+// Snapshot is what a fold made of the first events of a stream.
+type Snapshot struct {
+	Fold    string // which fold, in which version
+	Stream  Stream
+	Version Version         // of the last event that is folded
+	Data    json.RawMessage // the state
 }

@@ -117,6 +117,21 @@ func (c *Commit) ids(yield func(uuid.UUID) bool) {
 			return
 		}
 	}
+	for i := range c.Deliveries {
+		if !yield(c.Deliveries[i].ID) {
+			return
+		}
+	}
+	for i := range c.Acks {
+		if !yield(c.Acks[i].ID) {
+			return
+		}
+	}
+	for i := range c.Returns {
+		if !yield(c.Returns[i].ID) {
+			return
+		}
+	}
 	for i := range c.Schedules {
 		if !yield(c.Schedules[i].ID) {
 			return
@@ -127,7 +142,7 @@ func (c *Commit) ids(yield func(uuid.UUID) bool) {
 			}
 		}
 	}
-	for _, ids := range [...][]uuid.UUID{c.Unparks, c.Cancels} {
+	for _, ids := range [...][]uuid.UUID{c.Unparks, c.Redrives, c.Cancels} {
 		for _, id := range ids {
 			if !yield(id) {
 				return

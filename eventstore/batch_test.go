@@ -135,6 +135,38 @@ func TestBatchesAreMadeOfWhatIsIndependent(t *testing.T) {
 			also("a", func(c *eventstore.Commit) { c.Unparks = []uuid.UUID{id} }),
 			also("b", func(c *eventstore.Commit) { c.Unparks = []uuid.UUID{uuid.New(), id} }),
 		}, "a | b"},
+		{"one entry redriven and taken back", commits{
+			also("a", func(c *eventstore.Commit) { c.Redrives = []uuid.UUID{id} }),
+			also("b", func(c *eventstore.Commit) { c.Unparks = []uuid.UUID{id} }),
+		}, "a | b"},
+		{"one entry parked anew and redriven", commits{
+			also("a", func(c *eventstore.Commit) {
+				*c = onLane("a", "k", 0)
+				c.Parks = []eventstore.Parked{parked(id, "k", 1)}
+			}),
+			also("b", func(c *eventstore.Commit) { c.Redrives = []uuid.UUID{uuid.New(), id} }),
+		}, "a | b"},
+		{"one delivery acked twice", commits{
+			also("a", func(c *eventstore.Commit) { c.Acks = []eventstore.Ack{{Consumer: "k", ID: id, Attempt: 1}} }),
+			also("b", func(c *eventstore.Commit) { c.Acks = []eventstore.Ack{{Consumer: "k", ID: id, Attempt: 1}} }),
+		}, "a | b"},
+		{"one delivery acked and returned", commits{
+			also("a", func(c *eventstore.Commit) { c.Acks = []eventstore.Ack{{Consumer: "k", ID: id, Attempt: 1}} }),
+			also("b", func(c *eventstore.Commit) {
+				c.Returns = []eventstore.Return{{Ack: eventstore.Ack{Consumer: "k", ID: id, Attempt: 1}, Due: epoch}}
+			}),
+		}, "a | b"},
+		{"one delivery made and acked", commits{
+			also("a", func(c *eventstore.Commit) {
+				*c = onLane("a", "k", 1)
+				c.Deliveries = []eventstore.Delivery{{ID: id, Consumer: "k", Position: 1}}
+			}),
+			also("b", func(c *eventstore.Commit) { c.Acks = []eventstore.Ack{{Consumer: "k", ID: id, Attempt: 1}} }),
+		}, "a | b"},
+		{"two deliveries of one consumer", commits{
+			also("a", func(c *eventstore.Commit) { c.Acks = []eventstore.Ack{{Consumer: "k", ID: uuid.New(), Attempt: 1}} }),
+			also("b", func(c *eventstore.Commit) { c.Acks = []eventstore.Ack{{Consumer: "k", ID: uuid.New(), Attempt: 1}} }),
+		}, "a b"},
 		{"a condition on the other's event", commits{onStream("a", "s-1", eventstore.Any), guarded("b", eventstore.WithTags("tagged"))}, "a | b"},
 		{"an event for the other's condition", commits{guarded("a", eventstore.InCategory("s")), onStream("b", "s-1", eventstore.Any)}, "a | b"},
 		{"conditions on none of these events", commits{guarded("a", eventstore.OfType("y")), guarded("b", eventstore.OfType("y")), onStream("c", "s-1", eventstore.Any)}, "a b c"},

@@ -11,13 +11,18 @@ import (
 // Commit is the atomic unit of writing: everything in it happens, or nothing does. Sent again unchanged, it
 // returns its first result and writes nothing; it is recognised by the ids of its events, else of its
 // schedules, else by its checkpoints. Known events with a checkpoint or a schedule that was not made are
-// another commit's: ErrIDReused.
+// another commit's: ErrIDReused. A commit that only acknowledges deliveries or takes entries back says
+// ErrFenced when it is sent again: they are gone, as they should be.
 type Commit struct {
 	Appends     []Append     // what is added to the log, in this order
 	Unless      []Condition  // each refuses the commit if an event matches
 	Checkpoints []Checkpoint // how far consumers have come; each also proves the right to commit
-	Parks       []Parked     // events set aside; needs the checkpoint of their consumer's partition
+	Deliveries  []Delivery   // events put into the window of a competing consumer; needs its checkpoint
+	Acks        []Ack        // deliveries that are done
+	Returns     []Return     // deliveries to be handed out again
+	Parks       []Parked     // events set aside, or set aside anew; needs the checkpoint of their partition, or an Ack
 	Unparks     []uuid.UUID  // parked entries taken back; refused with ErrFenced if one is gone already
+	Redrives    []uuid.UUID  // parked entries to be tried again now; one that is gone is no error
 	Schedules   []Schedule   // appends with a due time
 	Cancels     []uuid.UUID  // schedules called off; one that has fired or never was is no error
 }
@@ -48,17 +53,46 @@ type Schedule struct {
 	Append Append    // Expect must be Any
 }
 
-// Parked is an event that a consumer has set aside: an entry of its dead-letter queue.
+// Parked is an event that a consumer has set aside: an entry of its dead-letter queue. The entries of a key
+// are a queue: the head is tried first, and while there is one, later events of the key are parked behind it.
 type Parked struct {
-	ID        uuid.UUID // parking the same entry again changes nothing
+	ID        uuid.UUID // parking an entry again replaces it, but for At
 	Consumer  string
-	Partition int
+	Partition int       // whose owner has parked it
 	Key       string    // what the event was handled for; later events of the key wait behind it
 	Position  Position  // of the event
 	Event     uuid.UUID // its id
 	Attempts  int       // 0: never tried, it waits behind an earlier entry of its key
 	Failures  []Failure // the last ones, oldest first
-	At        time.Time // when it was parked; given by the store
+	Due       time.Time // when it is tried again; zero: not before it is redriven
+	Redriven  bool      // it is to be tried again now; set by Commit.Redrives
+	At        time.Time // when it was first parked; given by the store
+}
+
+// Delivery is an event in the window of a competing consumer, for one of its workers to handle.
+type Delivery struct {
+	ID       uuid.UUID // delivering the same again, while it is in the window, changes nothing
+	Consumer string
+	Position Position  // of the event
+	Event    uuid.UUID // its id
+	Attempt  int       // how often it was handed out; given by the store
+	Failures []Failure // of those that returned it, oldest first; given by the store
+}
+
+// Ack says that a delivery is done. It is refused with ErrFenced unless the delivery is in the window, was last
+// handed out as this attempt, and was not returned since.
+type Ack struct {
+	Consumer string
+	ID       uuid.UUID
+	Attempt  int
+}
+
+// Return puts a delivery back, to be handed out again when it is due. It is refused like an Ack.
+type Return struct {
+	Ack
+
+	Due     time.Time
+	Failure Failure // why
 }
 
 // Failure is one failed attempt.
@@ -95,8 +129,12 @@ func (c Commit) clone() Commit {
 	c.Appends = cloneAppends(c.Appends)
 	c.Unless = cloneEach(c.Unless, func(x Condition) Condition { return x })
 	c.Checkpoints = cloneEach(c.Checkpoints, func(x Checkpoint) Checkpoint { return x })
+	c.Deliveries = cloneEach(c.Deliveries, Delivery.Clone)
+	c.Acks = cloneEach(c.Acks, func(x Ack) Ack { return x })
+	c.Returns = cloneEach(c.Returns, func(x Return) Return { return x })
 	c.Parks = cloneEach(c.Parks, Parked.Clone)
 	c.Unparks = cloneEach(c.Unparks, func(x uuid.UUID) uuid.UUID { return x })
+	c.Redrives = cloneEach(c.Redrives, func(x uuid.UUID) uuid.UUID { return x })
 	c.Schedules = cloneEach(c.Schedules, Schedule.Clone)
 	c.Cancels = cloneEach(c.Cancels, func(x uuid.UUID) uuid.UUID { return x })
 	return c
@@ -140,6 +178,12 @@ func (s Schedule) Clone() Schedule {
 func (p Parked) Clone() Parked {
 	p.Failures = cloneEach(p.Failures, func(f Failure) Failure { return f })
 	return p
+}
+
+// Clone returns a copy that shares no memory with d.
+func (d Delivery) Clone() Delivery {
+	d.Failures = cloneEach(d.Failures, func(f Failure) Failure { return f })
+	return d
 }
 
 func cloneEach[T any](from []T, clone func(T) T) []T {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/google/uuid"
 )
 
 // What an operation may fail with. Use errors.Is; where an error carries data, errors.As.
@@ -32,6 +34,9 @@ var (
 
 	// ErrClosed is returned by a store after Close.
 	ErrClosed = errors.New("store is closed")
+
+	// ErrPaused ends a wait for a consumer that is paused.
+	ErrPaused = errors.New("paused")
 
 	// ErrParked ends a wait for an event that a consumer has set aside.
 	ErrParked = errors.New("parked")
@@ -71,14 +76,19 @@ func (e *ConditionError) Error() string {
 // Is makes it an ErrConflict.
 func (e *ConditionError) Is(target error) bool { return target == ErrConflict }
 
-// FencedError says which partition is no longer the committer's, or no longer where it left it.
+// FencedError says which partition is no longer the committer's, or no longer where it left it; or which
+// delivery or parked entry.
 type FencedError struct {
 	Consumer  string
 	Partition int
-	Reason    string // such as "epoch 3 has passed to epoch 4"
+	Entry     uuid.UUID // of the delivery or parked entry; uuid.Nil if it is about the partition
+	Reason    string    // such as "epoch 3 has passed to epoch 4"
 }
 
 func (e *FencedError) Error() string {
+	if e.Entry != uuid.Nil {
+		return fmt.Sprintf("entry %s: fenced: %s", e.Entry, e.Reason)
+	}
 	return fmt.Sprintf("consumer %s partition %d: fenced: %s", e.Consumer, e.Partition, e.Reason)
 }
 

@@ -41,16 +41,21 @@ func Decode[E Payload](ev Event) (e E, err error) {
 	if r, ok := any(&e).(interface{ record(ev Event) error }); ok {
 		return e, r.record(ev)
 	}
-	switch {
-	case ev.codec != nil:
-		err = ev.codec.Decode(ev.Data, &e)
-	default:
-		err = jsonCodec{}.Decode(ev.Data, &e)
+	err = ev.Unmarshal(&e)
+	return e, err
+}
+
+// Unmarshal reads the event's payload into what a pointer points to, with the codec of its store.
+func (e *Event) Unmarshal(into any) (err error) {
+	if e.codec != nil {
+		err = e.codec.Decode(e.Data, into)
+	} else {
+		err = jsonCodec{}.Decode(e.Data, into)
 	}
 	if err != nil {
-		err = fmt.Errorf("decode %s at %s@%d: %w", ev.Type, ev.Stream, ev.Version, err)
+		return fmt.Errorf("decode %s at %s@%d: %w", e.Type, e.Stream, e.Version, err)
 	}
-	return e, err
+	return nil
 }
 
 // TypeOf returns the event type that handlers of E listen to, or why E cannot be a payload: pointers and

@@ -161,10 +161,20 @@ func (c *Commit) complete(from Metadata) {
 		c.Schedules[i].Append.complete(from)
 	}
 	for i := range c.Parks {
-		for j := range c.Parks[i].Failures {
-			f := &c.Parks[i].Failures[j]
-			f.At = f.At.UTC().Truncate(time.Microsecond)
+		p := &c.Parks[i]
+		if p.Redriven = false; !p.Due.IsZero() {
+			p.Due = p.Due.UTC().Truncate(time.Microsecond)
 		}
+		for j := range p.Failures {
+			p.Failures[j].At = p.Failures[j].At.UTC().Truncate(time.Microsecond)
+		}
+	}
+	for i := range c.Deliveries {
+		c.Deliveries[i].Attempt, c.Deliveries[i].Failures = 0, nil
+	}
+	for i := range c.Returns {
+		r := &c.Returns[i]
+		r.Due, r.Failure.At = r.Due.UTC().Truncate(time.Microsecond), r.Failure.At.UTC().Truncate(time.Microsecond)
 	}
 }
 

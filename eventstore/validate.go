@@ -61,7 +61,12 @@ func CheckCategory(field, category string) error {
 // comes from a program, and one fault often causes others. With isJSON, the payloads are known to be JSON.
 func (cfg *Config) validate(c *Commit, isJSON bool) error {
 	n := c.events()
-	if n == 0 && len(c.Checkpoints)+len(c.Parks)+len(c.Unparks)+len(c.Schedules)+len(c.Cancels) == 0 {
+	entries := [...]int{
+		len(c.Checkpoints), len(c.Deliveries), len(c.Acks), len(c.Returns), len(c.Parks), len(c.Unparks), len(c.Redrives),
+		len(c.Schedules), len(c.Cancels),
+	}
+	most := slices.Max(entries[:])
+	if n == 0 && most == 0 {
 		return invalid("commit", "is empty")
 	}
 	if n > cfg.MaxEvents {
@@ -70,11 +75,11 @@ func (cfg *Config) validate(c *Commit, isJSON bool) error {
 	if len(c.Unless) > maxUnless {
 		return invalid("commit", "has %d conditions, more than %d", len(c.Unless), maxUnless)
 	}
-	if most := max(len(c.Checkpoints), len(c.Parks), len(c.Unparks), len(c.Schedules), len(c.Cancels)); most > maxEntries {
+	if most > maxEntries {
 		return invalid("commit", "has %d entries of one kind, more than %d", most, maxEntries)
 	}
 	v := validator{cfg: cfg, isJSON: isJSON}
-	if n != 1 || len(c.Schedules)+len(c.Parks) > 0 {
+	if n != 1 || slices.Max(entries[1:]) > 0 { // all but checkpoints, which have no id
 		v.ids = make(map[uuid.UUID]struct{}, n)
 	}
 	for i := range c.Appends {
@@ -93,9 +98,12 @@ func (cfg *Config) validate(c *Commit, isJSON bool) error {
 		}
 	}
 	for i := range c.Parks {
-		if err := v.park(&c.Parks[i], c.Checkpoints); err != nil {
+		if err := v.park(&c.Parks[i], c); err != nil {
 			return within(fmt.Sprintf("park %d: ", i+1), err)
 		}
+	}
+	if err := v.deliveries(c); err != nil {
+		return err
 	}
 	for i := range c.Schedules {
 		if err := v.schedule(&c.Schedules[i]); err != nil {
@@ -123,15 +131,15 @@ type validator struct {
 	bytes  int
 }
 
-func (v *validator) id(field string, id uuid.UUID) error {
+func (v *validator) id(id uuid.UUID) error {
 	if id == uuid.Nil {
-		return invalid(field, "is missing")
+		return invalid("id", "is missing")
 	}
 	if v.ids == nil {
 		return nil
 	}
 	if _, twice := v.ids[id]; twice {
-		return invalid(field, "%s is used twice", id)
+		return invalid("id", "%s is used twice", id)
 	}
 	v.ids[id] = struct{}{}
 	return nil
@@ -156,7 +164,7 @@ func (v *validator) append(a *Append) error {
 }
 
 func (v *validator) event(e *Event) error {
-	if err := v.id("id", e.ID); err != nil {
+	if err := v.id(e.ID); err != nil {
 		return err
 	}
 	if err := checkName("type", e.Type); err != nil {
@@ -239,20 +247,57 @@ func (v *validator) checkpoint(c *Checkpoint, before []Checkpoint) error {
 	return checkName("consumer", c.Consumer)
 }
 
-func (v *validator) park(p *Parked, under []Checkpoint) error {
-	fenced := false
-	for i := range under {
-		fenced = fenced || under[i].Consumer == p.Consumer && under[i].Partition == p.Partition
+// deliveries checks what goes into windows, and what comes out of them.
+func (v *validator) deliveries(c *Commit) error {
+	for i := range c.Deliveries {
+		if err := v.deliver(&c.Deliveries[i], c.Checkpoints); err != nil {
+			return within(fmt.Sprintf("delivery %d: ", i+1), err)
+		}
 	}
+	for i := range c.Acks {
+		if err := v.ack(&c.Acks[i]); err != nil {
+			return within(fmt.Sprintf("ack %d: ", i+1), err)
+		}
+	}
+	for i := range c.Returns {
+		r := &c.Returns[i]
+		if err := errors.Join(v.ack(&r.Ack), checkDue(r.Due), checkFailures([]Failure{r.Failure})); err != nil {
+			return within(fmt.Sprintf("return %d: ", i+1), err)
+		}
+	}
+	return nil
+}
+
+func (v *validator) deliver(d *Delivery, under []Checkpoint) error {
 	switch {
-	case !fenced:
-		return invalid("checkpoint", "of %s partition %d is missing: only its owner may park", p.Consumer, p.Partition)
-	case p.Position <= 0 || p.Position > maxVersion || p.Attempts < 0 || p.Attempts > math.MaxInt32:
-		return invalid("position", "%d or attempts %d make no sense", p.Position, p.Attempts)
-	case len(p.Failures) > maxFailures:
-		return invalid("failures", "are %d, more than %d", len(p.Failures), maxFailures)
+	case !slices.ContainsFunc(under, func(c Checkpoint) bool { return c.Consumer == d.Consumer }):
+		return invalid("checkpoint", "of %s is missing: only its owner may deliver", d.Consumer)
+	case d.Position <= 0 || d.Position > maxVersion:
+		return invalid("position", "%d makes no sense", d.Position)
 	}
-	for _, f := range p.Failures {
+	return v.id(d.ID)
+}
+
+func (v *validator) ack(a *Ack) error {
+	if a.Attempt < 1 {
+		return invalid("attempt", "%d makes no sense", a.Attempt)
+	}
+	return errors.Join(v.id(a.ID), checkName("consumer", a.Consumer))
+}
+
+// checkDue wants a time that every backend can keep.
+func checkDue(t time.Time) error {
+	if y := t.Year(); y < 1970 || y > 9999 {
+		return invalid("due", "%s is not in the years 1970 … 9999", t.Format(time.RFC3339))
+	}
+	return nil
+}
+
+func checkFailures(failures []Failure) error {
+	if len(failures) > maxFailures {
+		return invalid("failures", "are %d, more than %d", len(failures), maxFailures)
+	}
+	for _, f := range failures {
 		if len(f.Error) > maxFailure {
 			return invalid("failure", "has %d bytes, more than %d", len(f.Error), maxFailure)
 		}
@@ -263,15 +308,36 @@ func (v *validator) park(p *Parked, under []Checkpoint) error {
 			return err
 		}
 	}
-	return errors.Join(v.id("id", p.ID), checkName("key", p.Key))
+	return nil
+}
+
+// mayPark reports whether a commit proves the right to park an entry: by its partition's checkpoint, or by
+// the ack of a delivery of its consumer.
+func mayPark(p *Parked, c *Commit) bool {
+	return slices.ContainsFunc(c.Checkpoints, func(x Checkpoint) bool { return x.Consumer == p.Consumer && x.Partition == p.Partition }) ||
+		slices.ContainsFunc(c.Acks, func(x Ack) bool { return x.Consumer == p.Consumer })
+}
+
+func (v *validator) park(p *Parked, c *Commit) error {
+	switch {
+	case !mayPark(p, c):
+		return invalid("checkpoint", "of %s partition %d is missing: only its owner may park", p.Consumer, p.Partition)
+	case p.Position <= 0 || p.Position > maxVersion || p.Attempts < 0 || p.Attempts > math.MaxInt32:
+		return invalid("position", "%d or attempts %d make no sense", p.Position, p.Attempts)
+	case !p.Due.IsZero():
+		if err := checkDue(p.Due); err != nil {
+			return err
+		}
+	}
+	return errors.Join(checkFailures(p.Failures), v.id(p.ID), checkName("key", p.Key))
 }
 
 func (v *validator) schedule(s *Schedule) error {
-	if err := v.id("id", s.ID); err != nil {
+	if err := v.id(s.ID); err != nil {
 		return err
 	}
-	if y := s.Due.Year(); y < 1970 || y > 9999 {
-		return invalid("due", "%s is not in the years 1970 … 9999", s.Due.Format(time.RFC3339))
+	if err := checkDue(s.Due); err != nil {
+		return err
 	}
 	if s.Append.Expect != Any {
 		return invalid("append", "expects %s: a scheduled append must expect nothing", s.Append.Expect)

@@ -24,7 +24,8 @@ func (s *Store) Wait(ctx context.Context, seen Pulse) (Pulse, error) {
 			return seen, nil
 		}
 		if err != nil || head != seen.Head {
-			return Pulse{Head: head, Roster: seen.Roster}, err
+			seen.Head = head
+			return seen, err
 		}
 		sleep(ctx, waitPoll)
 	}
@@ -45,7 +46,8 @@ func sleep(ctx context.Context, d time.Duration) {
 
 // WaitFor returns when every partition of the consumer has done the event at position p and all before it,
 // wherever it runs. It fails with ErrParked if that event was set aside, with ErrInvalid if p is beyond the
-// head or nobody ever ran the consumer, and with the context's error.
+// head, or if nobody ever ran the consumer, with ErrPaused if it is paused before p, with an error for a
+// competing consumer, which keeps no order, and with the context's error.
 func (s *Store) WaitFor(ctx context.Context, consumer string, p Position) error {
 	err := s.waitFor(ctx, consumer, p)
 	if err != nil {
@@ -55,10 +57,6 @@ func (s *Store) WaitFor(ctx context.Context, consumer string, p Position) error 
 }
 
 func (s *Store) waitFor(ctx context.Context, consumer string, p Position) error {
-	leaser, ok := s.backend.(Leaser)
-	if !ok {
-		return fmt.Errorf("backend %T keeps no consumers", s.backend)
-	}
 	head, err := s.Head(ctx)
 	if err != nil {
 		return err
@@ -68,14 +66,16 @@ func (s *Store) waitFor(ctx context.Context, consumer string, p Position) error 
 	}
 	for {
 		moved := s.moved.Wait()
-		r, err := leaser.Roster(ctx, consumer)
+		r, err := s.Roster(ctx, consumer)
 		switch {
 		case err != nil:
 			return err
-		case len(r.Partitions) == 0:
-			return invalid("consumer", "%q is not known to the log", consumer)
+		case r.Competing:
+			return invalid("consumer", "%q is competing: it has no position that says what is done", consumer)
 		case r.Position() >= p:
-			return s.notParked(ctx, consumer, p)
+			return s.notPending(ctx, consumer, p)
+		case r.Paused:
+			return ErrPaused
 		}
 		t := time.NewTimer(waitPoll)
 		select {
@@ -89,12 +89,12 @@ func (s *Store) waitFor(ctx context.Context, consumer string, p Position) error 
 	}
 }
 
-func (s *Store) notParked(ctx context.Context, consumer string, p Position) error {
-	parker, ok := s.backend.(Parker)
-	if !ok {
+// notPending fails if an event that its consumer has passed is parked, or is not done for another reason.
+func (s *Store) notPending(ctx context.Context, consumer string, p Position) error {
+	if _, ok := s.backend.(Parker); !ok {
 		return nil
 	}
-	for entry, err := range parker.Parked(ctx, ParkedFilter{Consumer: consumer}) {
+	for entry, err := range s.Parked(ctx, ParkedFilter{Consumer: consumer}) {
 		if err != nil {
 			return err
 		}

@@ -47,7 +47,7 @@ func TestWaitForIsToldByItsOwnStore(t *testing.T) {
 		if _, err := b.Renew(t.Context(), eventstore.Member{ID: "m"}, time.Hour); err != nil {
 			t.Fatal(err)
 		}
-		leases, err := b.Claim(t.Context(), "m", "c", []int{0})
+		leases, err := b.Claim(t.Context(), "m", "c", 1, []int{0})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,12 +85,12 @@ func TestWaitLooksAtABackendThatIsNoWaker(t *testing.T) {
 		b := struct{ eventstore.Backend }{memory.New()}
 		s := eventstore.New(b, eventstore.Config{Poll: time.Minute})
 		began := time.Now()
-		if p, err := s.Wait(t.Context(), eventstore.Pulse{Roster: 7}); p.Head != 0 || p.Roster != 7 || err != nil || time.Since(began) != time.Minute {
+		if p, err := s.Wait(t.Context(), eventstore.Pulse{Roster: 7, Window: 8}); p.Head != 0 || p.Roster != 7 || p.Window != 8 || err != nil || time.Since(began) != time.Minute {
 			t.Errorf("nothing happened, and after %s it came to %+v, %v", time.Since(began), p, err)
 		}
 		told := make(chan eventstore.Pulse, 1)
 		go func() {
-			p, err := s.Wait(t.Context(), eventstore.Pulse{})
+			p, err := s.Wait(t.Context(), eventstore.Pulse{Window: 8})
 			if err != nil {
 				t.Errorf("it came to %v", err)
 			}
@@ -99,7 +99,7 @@ func TestWaitLooksAtABackendThatIsNoWaker(t *testing.T) {
 		synctest.Wait()
 		wrote(t, s, "account-1", raw("deposited", "{}"))
 		began = time.Now()
-		if p := <-told; p.Head != 1 || time.Since(began) > 100*time.Millisecond {
+		if p := <-told; p.Head != 1 || p.Window != 8 || time.Since(began) > 100*time.Millisecond {
 			t.Errorf("%s after a commit it came to %+v", time.Since(began), p)
 		}
 		ctx, cancel := context.WithCancel(t.Context())

@@ -15,75 +15,34 @@ import (
 // States are cached between decisions. A decision is committed on condition that its stream has not
 // changed meanwhile; a refusal, or a decision for nothing, is given only after looking at the stream again.
 type Aggregate[S any] struct {
-	Category string       // of its streams, and the organ's name
-	Evolve   Evolve[S]    // pure; types that it does not know are passed over
-	Decide   Decide[S]    // pure; must not change the state it is given
-	Cache    int          // states kept in memory; negative: none. Defaults to 1024
-	Policy   spine.Policy // for the events that it reacts to
+	Category string          // of its streams, and the organ's name
+	Evolve   Evolve[S]       // pure; types that it does not know are passed over
+	Decide   Decide[S]       // pure; must not change the state it is given
+	Sends    []spine.Command // zero values of the commands that it puts into the log, by spine.Post
+	Cache    int             // states kept in memory; negative: none. Defaults to 1024
+	Snapshot Snapshot        // of states that take long to load. Defaults to none
+	Policy   spine.Policy    // for the events that it reacts to, and for commands that come through the log
+
+	// KeyVersion is to be raised by one whenever a When names another entity for an event than before;
+	// FormerKey, if not nil, maps events to the entities it named before that. See spine.Wiring.
+	KeyVersion int
+	FormerKey  eventstore.Key
 }
 
-// Decide lists what an aggregate decides: commands, by Handle, and events, by When.
-type Decide[S any] []Decider[S]
-
-// Decider is one case of a Decide.
-type Decider[S any] struct {
-	typ    string
-	event  bool                                   // made by When
-	id     func(eventstore.Event) (string, error) // When: which entity
-	decide func(S, any) (Events, error)           // of a spine.Request, or of an eventstore.Event
-	fault  error
-}
-
-// Handle decides commands of C's type, which come by Spine.Send: events, or an error as the reason to refuse.
-// It may run several times for one command.
-func Handle[S any, C spine.Command](decide func(state S, c C) (Events, error)) Decider[S] {
-	name, fault := spine.TypeOf[C]()
-	if decide == nil && fault == nil {
-		fault = fmt.Errorf("handler of %s is nil", name)
-	}
-	return Decider[S]{typ: name, fault: fault, decide: func(s S, in any) (Events, error) {
-		c, err := spine.Receive[C](in.(spine.Request)) //nolint:forcetypeassert // Try and Attach see to it
-		if err != nil {
-			return nil, err
-		}
-		return decide(s, c)
-	}}
-}
-
-// When decides about events of E's type from elsewhere in the log, on behalf of the entity that to names;
-// an event for which it names none is passed over.
-// What it returns, and the fact that it was asked, are one commit: every event is decided exactly once. An
-// error means: try again, and if that does not help, park the event; see also spine.Park.
-func When[S any, E eventstore.Payload](to func(e E) (id string), decide func(state S, e E) (Events, error)) Decider[S] {
-	name, fault := eventstore.TypeOf[E]()
-	if (decide == nil || to == nil) && fault == nil {
-		fault = fmt.Errorf("decision on %s is nil", name)
-	}
-	id := func(ev eventstore.Event) (string, error) {
-		e, err := eventstore.Decode[E](ev)
-		if err != nil {
-			return "", err
-		}
-		return to(e), nil
-	}
-	return Decider[S]{typ: name, fault: fault, event: true, id: id, decide: func(s S, in any) (Events, error) {
-		e, err := eventstore.Decode[E](in.(eventstore.Event)) //nolint:forcetypeassert // Try and Attach see to it
-		if err != nil {
-			return nil, spine.Park(err)
-		}
-		return decide(s, e)
-	}}
-}
-
-// Load folds the entity's stream, without the cache. It passes over types that Evolve does not know; an id
-// without a stream is the zero S at version 0.
+// Load folds the entity's stream, beginning with its snapshot if there is one, and without the cache. It passes
+// over types that Evolve does not know; an id without a stream is the zero S at version 0.
 func (a Aggregate[S]) Load(ctx context.Context, st *eventstore.Store, id string) (S, eventstore.Version, error) {
-	return eventstore.Load(ctx, st, eventstore.StreamOf(a.Category, id), a.Evolve)
+	e := &entity[S]{stream: eventstore.StreamOf(a.Category, id)}
+	if _, err := newEntities(st, a).refresh(ctx, e); err != nil {
+		return e.state, e.version, fmt.Errorf("load %s: %w", e.stream, err)
+	}
+	return e.state, e.version, nil
 }
 
 // Attach implements spine.Organ.
 func (a Aggregate[S]) Attach(st *eventstore.Store) (spine.Wiring, error) {
-	w := spine.Wiring{Name: a.Category, Policy: a.Policy}
+	sends, faults := sent(a.Sends)
+	w := spine.Wiring{Name: a.Category, Sends: sends, Policy: a.Policy}
 	es := newEntities(st, a)
 	events := map[string]Decider[S]{}
 	wired := map[string]bool{}
@@ -98,7 +57,8 @@ func (a Aggregate[S]) Attach(st *eventstore.Store) (spine.Wiring, error) {
 			continue
 		}
 		w.Decides = append(w.Decides, spine.CommandHandler{
-			Type: d.typ,
+			Type:   d.typ,
+			Decode: d.decode,
 			Decide: func(ctx context.Context, in spine.Request) (spine.Output, error) {
 				return es.decide(ctx, in.Command.StreamID(), d, in)
 			},
@@ -112,11 +72,12 @@ func (a Aggregate[S]) Attach(st *eventstore.Store) (spine.Wiring, error) {
 			}
 			return []string{id}, err
 		}
+		w.KeyVersion, w.FormerKey = a.KeyVersion, a.FormerKey
 		w.Handle = func(ctx context.Context, in spine.Input) (spine.Output, error) {
 			return es.decide(ctx, in.Keys[0], events[in.Type], *in.Event)
 		}
 	}
-	return w, a.validate()
+	return w, errors.Join(a.validate(), errors.Join(faults...), faultOf[S](a.Snapshot, st.Backend()))
 }
 
 // validate reports all faults at once.
@@ -137,15 +98,6 @@ func (a Aggregate[S]) validate() error {
 	return errors.Join(errs...)
 }
 
-// Handler is an organ that decides; organstest tries it.
-type Handler[S any] interface {
-	spine.Organ
-
-	// Try decides about a command, or an event, from a history and without a store. It returns the state
-	// that was decided on.
-	Try(history []eventstore.Event, on any) (state S, out Events, err error)
-}
-
 // Try implements Handler: on is a spine.Command or an eventstore.Payload.
 func (a Aggregate[S]) Try(history []eventstore.Event, on any) (state S, out Events, err error) {
 	for _, ev := range history {
@@ -153,20 +105,9 @@ func (a Aggregate[S]) Try(history []eventstore.Event, on any) (state S, out Even
 			return state, nil, err
 		}
 	}
-	var typ string
-	var in any
-	var event bool
-	switch x := on.(type) {
-	case spine.Command:
-		typ, in = x.CommandType(), spine.Request{Command: x}
-	case eventstore.Payload:
-		ev, err := eventstore.Encode(x)
-		if err != nil {
-			return state, nil, err
-		}
-		typ, in, event = ev.Type, ev, true
-	default:
-		return state, nil, fmt.Errorf("a %T is neither a command nor an event", on)
+	typ, event, in, err := tried(on)
+	if err != nil {
+		return state, nil, err
 	}
 	for _, d := range a.Decide {
 		if d.typ == typ && d.event == event {

@@ -182,22 +182,61 @@ func parkedOf(t testing.TB, st *eventstore.Store, consumer string) (all []events
 	return all
 }
 
-// spied is a memory backend that counts reads and keeps the commits that it was asked for.
+// spied is a memory backend that counts reads and keeps the commits and snapshots that it was asked for.
 type spied struct {
 	*memory.Backend
 
 	mu      sync.Mutex
 	reads   int
+	yielded int                 // events
 	after   eventstore.Position // where the last one began
 	commits []eventstore.Commit
 	unknown int // how many of the next commits end with an unknown outcome, though they are written
+	saved   []eventstore.Snapshot
+	spoil   error // of every snapshot that is to be saved or loaded
+	hang    bool  // saving and loading snapshots lasts as long as its context
 }
 
 func (b *spied) Read(ctx context.Context, q eventstore.Query, r eventstore.Range) iter.Seq2[eventstore.Event, error] {
 	b.mu.Lock()
 	b.reads, b.after = b.reads+1, r.After
 	b.mu.Unlock()
-	return b.Backend.Read(ctx, q, r)
+	return func(yield func(eventstore.Event, error) bool) {
+		for e, err := range b.Backend.Read(ctx, q, r) {
+			b.mu.Lock()
+			b.yielded++
+			b.mu.Unlock()
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+func (b *spied) Save(ctx context.Context, s eventstore.Snapshot) error {
+	if b.hang {
+		<-ctx.Done()
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.saved = append(b.saved, s); b.spoil != nil {
+		return b.spoil
+	}
+	return b.Backend.Save(ctx, s)
+}
+
+func (b *spied) Snapshot(ctx context.Context, fold string, s eventstore.Stream) (eventstore.Snapshot, error) {
+	if b.hang {
+		<-ctx.Done()
+		return eventstore.Snapshot{}, ctx.Err()
+	}
+	if b.spoil != nil {
+		return eventstore.Snapshot{}, b.spoil
+	}
+	return b.Backend.Snapshot(ctx, fold, s)
 }
 
 func (b *spied) Commit(ctx context.Context, batch []eventstore.Commit) ([]eventstore.Outcome, error) {
@@ -221,4 +260,15 @@ func (b *spied) readsOf(f func()) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.reads - before
+}
+
+// yieldedBy counts the events that a function has read.
+func (b *spied) yieldedBy(f func()) int {
+	b.mu.Lock()
+	before := b.yielded
+	b.mu.Unlock()
+	f()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.yielded - before
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/google/uuid"
 	"github.com/necrostack/necrostack/eventstore"
 	"github.com/necrostack/necrostack/spine"
 )
@@ -15,6 +16,7 @@ import (
 type entities[S any] struct {
 	store     *eventstore.Store
 	aggregate Aggregate[S]
+	snapshots snapshots[S]
 	size      int
 	rereads   bool // the fold uses what only the log gives to an event, so its own events must be read
 
@@ -28,10 +30,13 @@ type entity[S any] struct {
 	state   S
 	version eventstore.Version  // what is folded into state
 	seen    eventstore.Position // no event that is not folded stands at or before it
-	least   eventstore.Version  // what the stream is known to stand at: an upcaster may drop its last events
+	least   eventstore.Version  // what the last conflict has said of the stream: an upcaster may drop its last events
+	last    mark                // the last event that is folded
+	kept    eventstore.Version  // of the snapshot there is, or was to be
 	loaded  bool
 	stale   bool // there are own events to be read
 	unread  int  // own events that cannot be read yet: they are not committed
+	own     bool // last is one of ours, and where it stands is not known before it is committed
 
 	turn chan struct{} // full while somebody holds it
 
@@ -41,11 +46,21 @@ type entity[S any] struct {
 	waiting int                 // others
 	broken  bool                // a decision of the holder came to nothing
 	first   eventstore.Position // of the commit of the holder's decisions; 0 for none
-	stands  eventstore.Version  // what a conflict has said of the stream
+	stands  eventstore.Version  // what a conflict of the holder has said of the stream
+}
+
+// mark is an event of a stream, and a position that it stands behind.
+type mark struct {
+	version eventstore.Version
+	id      uuid.UUID
+	after   eventstore.Position
 }
 
 func newEntities[S any](st *eventstore.Store, a Aggregate[S]) *entities[S] {
-	es := &entities[S]{store: st, aggregate: a, size: a.Cache, rereads: a.Evolve.SeesRecord(), in: map[eventstore.Stream]*entity[S]{}}
+	es := &entities[S]{
+		store: st, aggregate: a, snapshots: snapshotsOf(st, a), size: a.Cache, rereads: a.Evolve.SeesRecord(),
+		in: map[eventstore.Stream]*entity[S]{},
+	}
 	if es.size == 0 {
 		es.size = 1024
 	}
@@ -54,7 +69,7 @@ func newEntities[S any](st *eventstore.Store, a Aggregate[S]) *entities[S] {
 
 // decide decides about one entity. The entity is held until what follows from it is settled.
 func (es *entities[S]) decide(ctx context.Context, id string, d Decider[S], in any) (out spine.Output, err error) {
-	stream, err := es.streamOf(id)
+	stream, err := streamOf(es.aggregate.Category, id)
 	if err != nil {
 		return out, err
 	}
@@ -65,7 +80,7 @@ func (es *entities[S]) decide(ctx context.Context, id string, d Decider[S], in a
 	held, broken := true, true // a panic leaves a state that nobody should trust
 	defer func() {
 		if held {
-			es.release(e, broken)
+			es.release(ctx, e, broken)
 		}
 	}()
 	if e.unread > 0 {
@@ -95,15 +110,15 @@ func (es *entities[S]) decide(ctx context.Context, id string, d Decider[S], in a
 		return out, fmt.Errorf("decision on %s: %w", d.typ, err)
 	}
 	held = false
-	return spine.Output{Commit: c, Settled: func(r eventstore.Result, err error) { es.settle(e, r, err) }}, refusal
+	return spine.Output{Commit: c, Settled: func(r eventstore.Result, err error) { es.settle(ctx, e, r, err) }}, refusal
 }
 
 // streamOf holds an entity's id to the rules, and names its stream.
-func (es *entities[S]) streamOf(id string) (eventstore.Stream, error) {
+func streamOf(category, id string) (eventstore.Stream, error) {
 	if err := eventstore.CheckName("stream id", id); err != nil {
 		return "", err
 	}
-	stream := eventstore.StreamOf(es.aggregate.Category, id)
+	stream := eventstore.StreamOf(category, id)
 	return stream, eventstore.CheckName("stream", string(stream))
 }
 
@@ -130,23 +145,44 @@ func (es *entities[S]) ask(ctx context.Context, e *entity[S], d Decider[S], in a
 
 // refresh folds what has come since, and reports whether there was anything.
 func (es *entities[S]) refresh(ctx context.Context, e *entity[S]) (changed bool, err error) {
-	var through eventstore.Position
-	r := eventstore.Range{After: e.seen, Through: &through}
-	for ev, err := range es.store.Read(ctx, eventstore.InStream(e.stream), r) {
-		if err != nil {
-			return changed, err
-		}
-		if ev.Version <= e.version && ev.Part == 0 {
-			continue // our own, folded when it was decided
-		}
-		if err := es.apply(&e.state, ev); err != nil {
-			return changed, err
-		}
-		e.version, changed = ev.Version, true
+	restored := !e.loaded && es.snapshots.restore(ctx, e)
+	changed, through, proven, err := es.read(ctx, e)
+	if err == nil && restored && !proven { // the snapshot is of another log: this one was set back
+		e.forget()
+		changed, through, _, err = es.read(ctx, e)
+	}
+	if err != nil {
+		return changed, err
 	}
 	e.version = max(e.version, e.least)
 	e.seen, e.loaded, e.stale = max(e.seen, through), true, false
 	return changed, nil
+}
+
+// read folds the events that come after what the entity has seen. It says whether the last event that was folded
+// already is among them; without it, it folds none into a state that came from elsewhere.
+func (es *entities[S]) read(ctx context.Context, e *entity[S]) (changed bool, through eventstore.Position, proven bool, err error) {
+	folded, proven := e.version, e.loaded || e.version == 0
+	r := eventstore.Range{After: e.seen, Through: &through}
+	for ev, err := range es.store.Read(ctx, eventstore.InStream(e.stream), r) {
+		if err != nil {
+			return changed, 0, proven, err
+		}
+		if ev.Version <= folded { // in the state already, with all its parts
+			proven = proven || ev.Version == e.last.version && ev.ID == e.last.id
+			continue
+		}
+		if !proven {
+			break
+		}
+		if err := es.apply(&e.state, ev); err != nil {
+			return changed, 0, proven, err
+		}
+		if e.version, changed = ev.Version, true; ev.Version > e.last.version {
+			e.last, e.own = mark{ev.Version, ev.ID, ev.Position - 1}, false
+		}
+	}
+	return changed, through, proven, nil
 }
 
 // fold brings the state up to the events that are about to be committed.
@@ -160,6 +196,7 @@ func (es *entities[S]) fold(e *entity[S], own []eventstore.Event) error {
 			return err
 		}
 		e.version++
+		e.last, e.own = mark{version: e.version, id: ev.ID}, true
 	}
 	return nil
 }
@@ -169,82 +206,4 @@ func (es *entities[S]) apply(s *S, ev eventstore.Event) error {
 		return err
 	}
 	return nil
-}
-
-// settle ends a decision. Another of the same batch may still be under way, if it was given up.
-func (es *entities[S]) settle(e *entity[S], r eventstore.Result, err error) {
-	es.mu.Lock()
-	if err == nil {
-		e.first = r.First
-	}
-	if conflict, ok := errors.AsType[*eventstore.ConflictError](err); ok && conflict.Stream == e.stream {
-		e.stands = conflict.Actual
-	}
-	es.mu.Unlock()
-	es.release(e, err != nil)
-}
-
-// acquire waits for the entity's turn, unless the same batch has it already.
-func (es *entities[S]) acquire(ctx context.Context, stream eventstore.Stream, batch any) (*entity[S], error) {
-	es.mu.Lock()
-	e := es.in[stream]
-	if e == nil {
-		e = &entity[S]{stream: stream, turn: make(chan struct{}, 1)}
-		es.in[stream] = e
-	}
-	if batch != nil && e.holder == batch {
-		e.uses++
-		es.mu.Unlock()
-		return e, nil
-	}
-	e.waiting++
-	es.mu.Unlock()
-	var err error
-	select {
-	case e.turn <- struct{}{}:
-	case <-ctx.Done():
-		err = context.Cause(ctx)
-	}
-	es.mu.Lock()
-	defer es.mu.Unlock()
-	e.waiting--
-	if err == nil {
-		e.holder, e.uses = batch, 1
-	}
-	return e, err
-}
-
-// release ends one use.
-func (es *entities[S]) release(e *entity[S], broken bool) {
-	es.mu.Lock()
-	defer es.mu.Unlock()
-	e.broken = e.broken || broken
-	if e.uses--; e.uses > 0 {
-		return
-	}
-	e.settled()
-	e.holder = nil
-	<-e.turn
-	for _, other := range es.in { // any will do: the order of a map is as good as random
-		if len(es.in) <= es.size {
-			break
-		}
-		if other.uses == 0 && other.waiting == 0 {
-			delete(es.in, other.stream)
-		}
-	}
-}
-
-// settled brings the state up to what became of the decisions on it. A broken one is forgotten.
-func (e *entity[S]) settled() {
-	switch {
-	case e.broken:
-		var zero S
-		e.state, e.version, e.seen, e.unread, e.loaded, e.stale = zero, 0, 0, 0, false, false
-	case e.first > 0:
-		e.seen = max(e.seen, e.first-1)
-		e.stale = e.stale || e.unread > 0
-		e.unread = 0
-	}
-	e.least, e.first, e.broken = e.stands, 0, false
 }

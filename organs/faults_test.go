@@ -3,9 +3,14 @@ package organs_test
 import (
 	"context"
 	"fmt"
+	"math/big"
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/google/uuid"
 	"github.com/necrostack/necrostack/backends/memory"
 	"github.com/necrostack/necrostack/eventstore"
 	"github.com/necrostack/necrostack/internal/goldentest"
@@ -21,6 +26,35 @@ type (
 	Ambiguous  struct{} // a command named as an event is
 	Unroutable = spine.Command
 )
+
+// Lost is a state of which JSON loses much.
+type Lost struct {
+	embedded
+	*pointed
+	Balance int
+	notes   []string //nolint:unused // that is why JSON loses it
+	Secret  string   `json:"-"`
+	Done    chan int
+	Deep    map[string][]struct{ Limits []*struct{ most func() } }
+	Keys    map[[2]int]time.Time
+	At      map[netip.Addr]big.Int // these write themselves
+	Again   *Lost
+	_       int
+}
+
+type (
+	embedded struct {
+		Seen   bool
+		hidden bool //nolint:unused // that is why JSON loses it
+	}
+	pointed struct{ Seen bool }
+)
+
+// Rude panics when it is asked for its name.
+type Rude struct{}
+
+func (Rude) CommandType() string { panic("mind your own business") }
+func (Rude) StreamID() string    { return "1" }
 
 func (Nameless) EventType() string                           { return "" }
 func (p Panicking) EventType() string                        { return *p.name }
@@ -95,9 +129,30 @@ func TestFaultsAreReportedAllAtOnceWhenTheSpineIsMade(t *testing.T) {
 			as{Category: "account", Decide: de{organs.Handle(refuse[Ambiguous])}},
 			organs.Reactor{Name: "clerk", On: organs.Reactions{organs.React(react[Deposited])}},
 		}},
+		{"a decision of nothing", []spine.Organ{organs.Decision[Account, Withdraw]{}}},
+		{"a decision of no command", []spine.Organ{organs.Decision[Account, *Withdraw]{Category: "bank-account", Evolve: evolve()}}},
+		{"a decision with bad folds", []spine.Organ{organs.Decision[Account, spine.Received[Withdraw]]{
+			Category: "account", Evolve: append(evolve(), organs.On(ignore[Deposited]), organs.On(ignore[Nameless])),
+			Query:  func(spine.Received[Withdraw]) eventstore.Query { panic("not before a command comes") },
+			Decide: refuse[spine.Received[Withdraw]],
+			Sends:  []spine.Command{Mute{}},
+		}}},
+		{"a command that two decide", []spine.Organ{as{Category: "account", Decide: ok}, organs.Decision[Account, Withdraw]{
+			Category: "account", Evolve: evolve(), Decide: withdraw,
+			Query: func(Withdraw) eventstore.Query { return eventstore.All() },
+		}}},
+		{"commands that cannot be sent", []spine.Organ{
+			as{Category: "account", Decide: ok, Sends: []spine.Command{nil, &Withdraw{}, Mute{}, Rude{}, Close{}}},
+			organs.Reactor{Name: "clerk", On: organs.Reactions{organs.React(react[Reported])}, Sends: []spine.Command{Withdraw{}, (*Withdraw)(nil)}},
+		}},
+		{"negative snapshots", []spine.Organ{as{Category: "account", Decide: ok, Snapshot: organs.Snapshot{Every: -1, Version: -2}}}},
+		{"a state that JSON loses", []spine.Organ{organs.Aggregate[Lost]{Category: "account", Snapshot: organs.Snapshot{Every: 1}}}},
 		{"a nil organ", []spine.Organ{as{Category: "account", Decide: ok}, nil}},
 	}
 	var got strings.Builder
+	bare := eventstore.New(struct{ eventstore.Backend }{memory.New()}, eventstore.Config{})
+	_, err := as{Category: "account", Decide: ok, Snapshot: organs.Snapshot{Every: 1}}.Attach(bare)
+	fmt.Fprintf(&got, "# snapshots that nobody keeps\n%v\n\n", err)
 	for _, c := range cases {
 		st := memory.Open(memory.Config{})
 		_, err := spine.New(st, once, c.organs...)
@@ -107,4 +162,31 @@ func TestFaultsAreReportedAllAtOnceWhenTheSpineIsMade(t *testing.T) {
 		}
 	}
 	goldentest.Check(t, "faults.golden", got.String())
+}
+
+func TestWiringTellsWhatIsSentAndHowKeysHaveChanged(t *testing.T) {
+	t.Parallel()
+	st := open(t, memory.New())
+	sends := []spine.Command{Withdraw{}, spine.Received[Empty]{}, spine.WithID(uuid.New(), Close{})}
+	key := func(eventstore.Event) ([]string, error) { return []string{"former"}, nil }
+	as := accounts(organs.When(payer, pay))
+	as.Sends, as.KeyVersion, as.FormerKey = sends, 3, key
+	r := organs.Reactor{Name: "clerk", On: organs.Reactions{organs.React(react[Reported])}, Sends: sends, Key: key, KeyVersion: 3, FormerKey: key}
+	d := enrolment()
+	d.Sends = sends
+	for _, o := range []spine.Organ{as, r, d} {
+		w, err := o.Attach(st)
+		if err != nil || !slices.Equal(w.Sends, []string{"withdraw", "empty", "close"}) {
+			t.Errorf("%s sends %q, %v", w.Name, w.Sends, err)
+		}
+		if w.Key == nil {
+			continue
+		}
+		if keys, err := w.FormerKey(eventstore.Event{}); w.KeyVersion != 3 || keys[0] != "former" || err != nil {
+			t.Errorf("%s has key version %d, formerly %q", w.Name, w.KeyVersion, keys)
+		}
+	}
+	if w, _ := r.Attach(st); w.Key == nil {
+		t.Error("the reactor's key is lost")
+	}
 }

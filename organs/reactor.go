@@ -14,8 +14,14 @@ import (
 type Reactor struct {
 	Name   string
 	On     Reactions
-	Key    eventstore.Key // which events keep their order. Defaults to eventstore.ByStream
+	Sends  []spine.Command // zero values of the commands that it puts into the log, by spine.Post
+	Key    eventstore.Key  // which events keep their order. Defaults to eventstore.ByStream
 	Policy spine.Policy
+
+	// KeyVersion is to be raised by one whenever Key changes what it returns; FormerKey, if not nil, is what Key
+	// was before that. See spine.Wiring.
+	KeyVersion int
+	FormerKey  eventstore.Key
 }
 
 // Reactions lists a reactor's handlers, one for each event type.
@@ -47,9 +53,11 @@ func React[E eventstore.Payload](react func(ctx context.Context, e E) (Events, e
 
 // Attach implements spine.Organ.
 func (r Reactor) Attach(st *eventstore.Store) (spine.Wiring, error) {
-	w := spine.Wiring{Name: r.Name, Key: r.Key, Policy: r.Policy}
+	sends, errs := sent(r.Sends)
+	w := spine.Wiring{
+		Name: r.Name, Key: r.Key, KeyVersion: r.KeyVersion, FormerKey: r.FormerKey, Sends: sends, Policy: r.Policy,
+	}
 	var by []Reaction // few, so that looking through them is quick
-	var errs []error
 	for i, x := range r.On {
 		switch {
 		case x.fault != nil:

@@ -16,6 +16,7 @@ const (
 	batchInputs  = 256
 	batchEntries = 1000                   // events, schedules and the like
 	batchBytes   = 4 << 20                // of payloads
+	batchUnless  = 50                     // conditions
 	batchTime    = 100 * time.Millisecond // handlers' time; slow handlers commit each event
 	lastWord     = time.Second            // how long a handler may take to notice that its time is up
 )
@@ -47,11 +48,13 @@ func (w *work) failures() int {
 // set sets an event aside.
 func (w *work) set(l *lane, in *Input, fails []eventstore.Failure, err error) {
 	w.aside = append(w.aside, aside{in.Event, err})
-	if l.consumer.Policy.OnError != ErrorStore {
+	if l.consumer.Policy.OnError == ErrorLog {
 		return
 	}
 	for _, k := range keysOf(in) {
-		w.parks = append(w.parks, l.entry(in, k, fails))
+		p := l.entry(in, k, fails)
+		p.Due = l.due(p.Attempts, err)
+		w.parks = append(w.parks, p)
 	}
 }
 
@@ -161,7 +164,7 @@ func (l *lane) handle(j job) work {
 				settleAll(outputs, err)
 				return *w
 			}
-			if isPark(err) {
+			if IsPark(err) {
 				parked.set(l, &group[i], []eventstore.Failure{failure(err)}, err)
 			} else if err != nil {
 				w.err = err
@@ -195,18 +198,24 @@ func (l *lane) call(ctx context.Context, in *Input, number int, clock *time.Time
 	if observed {
 		ctx = l.engine.observe.tell(ctx, l.observation(EventDispatched, in, number))
 	}
-	err = in.fault
+	if err = in.fault; err == nil && in.Metadata.Depth > l.engine.cfg.MaxDepth {
+		err = Park(fmt.Errorf("%w: %d causes lie before it", ErrDepth, in.Metadata.Depth))
+	}
 	if err == nil {
 		out, err = protect(func() (Output, error) { return l.consumer.Handle(ctx, *in) })
 	}
 	if err == nil {
 		err = out.check()
 	}
+	if err == nil {
+		err = l.engine.checkPosted(&out.Commit, in.Stream)
+	}
 	if ctx.Err() != nil { // too late, whatever it did
 		err = tooLate(context.Cause(ctx), err)
 	}
 	if len(out.Commit.Appends)+len(out.Commit.Schedules) > 0 {
 		child := in.Child()
+		traceOf(ctx, &child)
 		inherit(&out.Commit, &child)
 	}
 	began := *clock

@@ -1,7 +1,6 @@
 package spine
 
 import (
-	"context"
 	"fmt"
 	"reflect"
 	"time"
@@ -36,6 +35,10 @@ func (r Received[C]) StreamID() string { return r.Command.StreamID() }
 
 func (Received[C]) commandType() (string, error) { return TypeOf[C]() }
 
+func (r *Received[C]) body() any { return &r.Command }
+
+func (r Received[C]) command() Command { return r.Command }
+
 func (r *Received[C]) receive(in Request) (err error) {
 	r.ID, r.Time, r.Metadata = in.ID, in.Time, in.Metadata
 	r.Command, err = Receive[C](in)
@@ -56,7 +59,11 @@ func Receive[C Command](in Request) (c C, err error) {
 	if r, ok := any(&c).(interface{ receive(in Request) error }); ok {
 		return c, r.receive(in)
 	}
-	switch v := any(in.Command).(type) {
+	sent := in.Command
+	if with, ok := sent.(identified); ok {
+		sent = with.Command
+	}
+	switch v := any(sent).(type) {
 	case C:
 		return v, nil
 	case *C:
@@ -64,7 +71,7 @@ func Receive[C Command](in Request) (c C, err error) {
 			return *v, nil
 		}
 	}
-	return c, fmt.Errorf("command is a %T, its handler takes %T", in.Command, c)
+	return c, fmt.Errorf("command is a %T, its handler takes %T", sent, c)
 }
 
 // TypeOf returns the command type that handlers of C decide, or why C cannot be a command: pointers and
@@ -99,5 +106,24 @@ type CommandHandler struct {
 
 	// Decide loads what it needs and returns what to write. A refusal is a *RejectedError. When the commit
 	// meets a conflict, it is called again and must then look at the log anew.
-	Decide func(ctx context.Context, in Request) (Output, error)
+	Decide Decide
+
+	// Decode reads a command that came through the log. Without it the command only comes by Send.
+	Decode func(e *eventstore.Event) (Command, error)
+}
+
+// DecodeCommand is the Decode of a handler of C, which may be a Received.
+func DecodeCommand[C Command](e *eventstore.Event) (Command, error) {
+	var c C
+	into := any(&c)
+	if r, ok := into.(interface{ body() any }); ok {
+		into = r.body()
+	}
+	if err := e.Unmarshal(into); err != nil {
+		return nil, err
+	}
+	if r, ok := any(c).(interface{ command() Command }); ok {
+		return r.command(), nil
+	}
+	return c, nil
 }

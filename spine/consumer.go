@@ -13,30 +13,30 @@ import (
 type consumer struct {
 	Wiring
 	*tally
-	index      int  // among the consumers of its Spine
-	fixed      bool // the organ itself says how many partitions it has
-	partitions int  // as the log has it
+	index   int      // among the consumers of its Spine
+	fixed   bool     // the organ itself says how many partitions it has
+	listens []string // Listens, as its definition says it
 }
 
-// split sorts events into partitions.
-func (c *consumer) split(events []eventstore.Event) [][]Input {
-	if c.Key == nil {
-		return c.splitByStream(events)
+// split sorts events into the partitions of a shape.
+func (c *consumer) split(s *shape, events []eventstore.Event) [][]Input {
+	if s.key == nil {
+		return c.splitByStream(s, events)
 	}
-	lanes := make([][]Input, c.partitions)
+	lanes := make([][]Input, s.partitions)
 	for i := range events {
 		e := &events[i]
 		if !c.Listens.Matches(e) {
 			continue
 		}
-		keys, err := c.keys(e)
+		keys, err := s.keys(e)
 		if err != nil { // somebody has to park it
-			n := partition(string(e.Stream), c.partitions)
+			n := partition(string(e.Stream), s.partitions)
 			lanes[n] = append(lanes[n], Input{Event: e, fault: err})
 			continue
 		}
 		for i, k := range keys {
-			n := partition(k, c.partitions)
+			n := partition(k, s.partitions)
 			if last := len(lanes[n]) - 1; i > 0 && last >= 0 && lanes[n][last].ID == e.ID {
 				lanes[n][last].Keys = append(lanes[n][last].Keys, k)
 			} else {
@@ -48,13 +48,13 @@ func (c *consumer) split(events []eventstore.Event) [][]Input {
 }
 
 // splitByStream is split for the default key. It counts first, so that one array holds all inputs.
-func (c *consumer) splitByStream(events []eventstore.Event) [][]Input {
-	lanes := make([][]Input, c.partitions)
-	of, counts, total := make([]int16, len(events)), make([]int, c.partitions), 0
+func (c *consumer) splitByStream(s *shape, events []eventstore.Event) [][]Input {
+	lanes := make([][]Input, s.partitions)
+	of, counts, total := make([]int16, len(events)), make([]int, s.partitions), 0
 	for i := range events {
 		of[i] = -1
 		if c.Listens.Matches(&events[i]) {
-			n := partition(string(events[i].Stream), c.partitions)
+			n := partition(string(events[i].Stream), s.partitions)
 			of[i] = int16(n)
 			counts[n]++
 			total++
@@ -73,13 +73,13 @@ func (c *consumer) splitByStream(events []eventstore.Event) [][]Input {
 }
 
 // keys calls the user's function, and holds what it returns to the rules for names.
-func (c *consumer) keys(e *eventstore.Event) (keys []string, err error) {
+func (s *shape) keys(e *eventstore.Event) (keys []string, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("key of %s: %w", e.Type, &PanicError{Value: p, Stack: stack()})
 		}
 	}()
-	if keys, err = c.Key(*e); err != nil {
+	if keys, err = s.key(*e); err != nil {
 		return nil, err
 	}
 	for i, k := range keys {

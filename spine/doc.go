@@ -19,6 +19,17 @@
 //
 // A handler that fails, panics or exceeds its deadline is tried again at once, a few times; then [OnError]
 // decides. By default the event is parked, and so are the later events of its key, in order, while all other
-// keys flow on. A commit that the store cannot take is sent again, unless [OnCommitError] says otherwise. A
-// conflict is no failure: the organ looks at the log anew.
+// keys flow on; [eventstore.Store.Redrive] has it tried again. A commit that the store cannot take is sent again,
+// unless [OnCommitError] says otherwise. A conflict is no failure: the organ looks at the log anew.
+//
+// # Commands
+//
+// A command comes by [Spine.Send], or through the log, by [Post]. One with an id of its own, see [WithID], is
+// decided once, whichever way and however often it comes. [Middleware] stands around every decision.
+//
+// # Definitions that change
+//
+// How many partitions an organ has, what its key function returns and what it listens to may change from one version
+// of a program to the next. The newer one takes over, also while processes of the older one still run, without
+// skipping an event or handling one twice: see [Wiring].KeyVersion.
 package spine

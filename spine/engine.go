@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,14 +23,20 @@ type engine struct {
 
 	idle   signal.Signal // some lanes have read on without finding anything
 	timers signal.Signal // a lane has scheduled something
+	window signal.Signal // there may be more deliveries to take, or more room for them
 	roster signal.Signal // partitions are to be shared anew
 
-	wg     sync.WaitGroup // lanes
-	mu     sync.Mutex
-	lanes  map[laneKey]*lane
-	ending bool // start no more lanes
+	wg      sync.WaitGroup // lanes
+	mu      sync.Mutex
+	lanes   map[laneKey]*lane
+	shapes  []*shape  // of the consumers; nil: others run a newer definition
+	serving []service // what becomes of the consumers' deliveries here
+	ending  bool      // start no more lanes
 
-	renewed time.Time // the member's last sign of life; of the members goroutine
+	// Of the members goroutine.
+	renewed  time.Time           // the member's last sign of life
+	redrives map[*consumer]int64 // as the last rosters have it
+	orphans  map[*consumer]orphan
 }
 
 type laneKey struct {
@@ -70,11 +77,23 @@ func (s *Spine) run(ctx context.Context, d *drain) error {
 	defer cancel(nil)
 	work, endWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer endWork()
-	e := &engine{Spine: s, id: uuid.NewString(), cancel: cancel, drain: d, lanes: map[laneKey]*lane{}}
+	e := &engine{
+		Spine: s, id: uuid.NewString(), cancel: cancel, drain: d, lanes: map[laneKey]*lane{},
+		shapes: make([]*shape, len(s.consumers)), serving: make([]service, len(s.consumers)), redrives: map[*consumer]int64{}, orphans: map[*consumer]orphan{},
+	}
 	if err := e.prepare(ctx); err != nil {
 		e.fail(err)
 		return e.result(ctx, run)
 	}
+	if err := s.spill.open(); err != nil {
+		e.fail(err)
+		return e.result(ctx, run)
+	}
+	defer func() {
+		if err := s.spill.close(); err != nil {
+			e.storeFailed(ctx, err)
+		}
+	}()
 	s.engine.Store(e)
 	var helpers sync.WaitGroup
 	member, endMember := context.WithCancel(work)
@@ -86,8 +105,19 @@ func (s *Spine) run(ctx context.Context, d *drain) error {
 		membership.Go(func() { e.members(run, member, changed, well) })
 		helpers.Go(func() { e.moveIdle(run, work) })
 	}
+	if s.deliverer != nil {
+		for _, c := range s.consumers {
+			e.wg.Go(func() { e.compete(run, work, c) })
+		}
+	}
 	if s.scheduler != nil && d == nil {
 		helpers.Go(func() { e.clock(run) })
+	}
+	unwatch, err := s.telemetry.watch(s)
+	if err != nil {
+		e.storeFailed(run, fmt.Errorf("telemetry: %w", err))
+	} else {
+		defer func() { _ = unwatch() }() // it only fails if it was done before
 	}
 	e.tail(run)
 	e.finish(run, endWork)
@@ -117,15 +147,9 @@ func (e *engine) fail(err error) { e.cancel(err) }
 // prepare makes the consumers known to the log and finds its end.
 func (e *engine) prepare(ctx context.Context) error {
 	for _, c := range e.consumers {
-		known, err := e.leaser.Define(ctx, eventstore.Consumer{Name: c.Name, Partitions: c.Policy.Partitions})
-		if err != nil {
+		if err := e.adopt(ctx, c); err != nil {
 			return fmt.Errorf("organ %q: %w", c.Name, err)
 		}
-		if c.fixed && known.Partitions != c.Policy.Partitions {
-			return fmt.Errorf("organ %q: has %d partitions in the log, but Policy.Partitions is %d: they are fixed when it first runs",
-				c.Name, known.Partitions, c.Policy.Partitions)
-		}
-		c.partitions = known.Partitions
 	}
 	e.feed = newFeed(e.store, e.consumers)
 	head, err := e.store.Head(ctx)
@@ -170,7 +194,7 @@ func (e *engine) storeFailed(ctx context.Context, err error) {
 
 // observed reports whether anybody wants to know of every event.
 func (e *engine) observed(ctx context.Context) bool {
-	return len(e.observe) > 1 || e.cfg.Logger.Enabled(ctx, level(EventAcked))
+	return len(e.cfg.Observers) > 0 || e.cfg.Logger.Enabled(ctx, level(EventAcked)) || e.telemetry.on(ctx)
 }
 
 // tail reads the end of the log and hands it out.
@@ -206,6 +230,9 @@ func (e *engine) tail(ctx context.Context) {
 		}
 		if now.Roster != seen.Roster {
 			e.roster.Fire()
+		}
+		if now.Window != seen.Window {
+			e.window.Fire()
 		}
 		seen = now
 	}
@@ -257,12 +284,22 @@ func (e *engine) flushIdle(ctx context.Context) bool {
 		_, err = e.store.Commit(ctx, c)
 	}
 	e.feed.settle(moves, err == nil)
+	if slices.ContainsFunc(moves, func(m move) bool { return m.lane.shape.until > 0 }) {
+		e.roster.Fire()
+	}
 	if errors.Is(err, eventstore.ErrFenced) {
 		e.loseFenced(ctx, moves, err)
 	} else if err != nil && ctx.Err() == nil {
 		e.storeFailed(ctx, err)
 	}
 	return err == nil
+}
+
+// wakeClock has the schedules looked at again if a commit has added one.
+func (s *Spine) wakeClock(c *eventstore.Commit) {
+	if e := s.engine.Load(); e != nil && len(c.Schedules) > 0 {
+		e.timers.Fire()
+	}
 }
 
 // clock moves schedules that are due into the log.

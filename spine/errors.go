@@ -17,6 +17,13 @@ var ErrAbandoned = errors.New("too many abandoned handlers")
 // ErrDeadline is why a handler that took longer than its policy's Deadline has failed.
 var ErrDeadline = errors.New("handler exceeded its deadline")
 
+// ErrDepth is why an event was parked that has more causes before it than Config.MaxDepth: organs that answer each
+// other without end.
+var ErrDepth = errors.New("runaway causation")
+
+// ErrPoison is why an event was parked whose handling has ended the process, time and again.
+var ErrPoison = errors.New("its handling has ended the process")
+
 // ErrCommitFirst is what a handler returns when it cannot go on before the outputs of the earlier events of
 // its Batch are committed. It is then called again.
 var ErrCommitFirst = errors.New("what came before must be committed first")
@@ -75,7 +82,8 @@ type parkError struct{ error }
 
 func (e *parkError) Unwrap() error { return e.error }
 
-func isPark(err error) bool {
+// IsPark reports whether an error was made by Park.
+func IsPark(err error) bool {
 	_, ok := errors.AsType[*parkError](err)
 	return ok
 }

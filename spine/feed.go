@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/necrostack/necrostack/eventstore"
 	"github.com/necrostack/necrostack/internal/signal"
@@ -56,8 +57,13 @@ type chunk struct {
 
 // split is a chunk's events by the partitions of a consumer; made when the first lane asks.
 type split struct {
-	once  sync.Once
-	made  atomic.Bool
+	mu   sync.Mutex
+	made atomic.Pointer[sorted]
+}
+
+// sorted is what the partitions of one shape of a consumer have to handle.
+type sorted struct {
+	shape *shape
 	lanes [][]Input
 }
 
@@ -70,28 +76,27 @@ func newFeed(store *eventstore.Store, consumers []*consumer) *feed {
 	return f
 }
 
-// next returns the lane's next events and the position through which these are all. It waits for them.
+// next returns the lane's next events and the position through which these are all. It waits for them, but
+// returns none as soon as the lane has something else to do.
 func (f *feed) next(ctx context.Context, l *lane) ([]Input, eventstore.Position, error) {
 	for {
 		if ctx.Err() != nil {
 			return nil, 0, ctx.Err()
 		}
 		f.mu.Lock()
-		l.idle = true
+		l.idle, l.since = true, time.Time{}
 		c := f.kept(l.readTo)
-		wait := c == nil && l.readTo >= f.tail
+		wait := l.ended() || c == nil && l.readTo >= f.tail
 		if wait {
 			f.park(l)
 		}
 		after := l.readTo
 		f.mu.Unlock()
 		if wait {
-			select {
-			case <-l.wake:
-			case <-ctx.Done():
-				f.unpark(l)
+			if f.wait(ctx, l) {
+				continue
 			}
-			continue
+			return nil, 0, ctx.Err()
 		}
 		if c == nil {
 			var err error
@@ -101,24 +106,56 @@ func (f *feed) next(ctx context.Context, l *lane) ([]Input, eventstore.Position,
 		}
 		in := c.lane(l)
 		f.mu.Lock()
-		in = behind(in, l.readTo)
-		l.readTo = max(l.readTo, c.through)
-		l.idle = len(in) == 0
+		in = l.between(in, l.readTo)
+		l.readTo = max(l.readTo, l.bound(c.through))
+		through := l.readTo
+		if l.idle = len(in) == 0; !l.idle {
+			l.since = in[0].Time
+		}
 		f.mu.Unlock()
 		if len(in) > 0 {
-			return in, c.through, nil
+			return in, through, nil
 		}
 		l.engine.idle.Fire()
 	}
 }
 
-// behind drops the events up to a position.
-func behind(in []Input, p eventstore.Position) []Input {
-	for len(in) > 0 && in[0].Position <= p {
+// wait blocks until the feed has something for the lane, and reports false if there is something else for it.
+func (f *feed) wait(ctx context.Context, l *lane) bool {
+	due, stop := l.quarantine.alarm()
+	defer stop()
+	select {
+	case <-l.wake:
+		return true
+	case <-ctx.Done():
+	case <-l.nudge:
+	case <-due:
+	}
+	f.unpark(l)
+	return false
+}
+
+// between drops the events up to a position, and those that are not the lane's any more.
+func (l *lane) between(in []Input, after eventstore.Position) []Input {
+	for len(in) > 0 && in[0].Position <= after {
 		in = in[1:]
+	}
+	for len(in) > 0 && l.bound(in[len(in)-1].Position) < in[len(in)-1].Position {
+		in = in[:len(in)-1]
 	}
 	return in
 }
+
+// bound is how far the lane may go towards a position.
+func (l *lane) bound(p eventstore.Position) eventstore.Position {
+	if u := l.shape.until; u > 0 {
+		return min(p, u)
+	}
+	return p
+}
+
+// ended reports whether the lane has gone as far as it may.
+func (l *lane) ended() bool { return l.shape.until > 0 && l.readTo >= l.shape.until }
 
 // park lets a lane wait at the end of the log, or at what it takes for the end: if it is ahead of all that
 // was read, the end is where it is.
@@ -167,8 +204,14 @@ func (f *feed) awaitLane(ctx context.Context) {
 func (f *feed) unpark(l *lane) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	l.idle = false
 	if f.lanes[l] {
 		f.occupy(l)
+		return
+	}
+	select {
+	case <-l.wake: // it was woken meanwhile, and will look by itself
+	default:
 	}
 }
 
@@ -261,11 +304,23 @@ func (f *feed) read(ctx context.Context, after eventstore.Position) (*chunk, err
 // lane returns the chunk's events for a lane.
 func (c *chunk) lane(l *lane) []Input {
 	s := &c.splits[l.consumer.index]
-	s.once.Do(func() {
-		s.lanes = l.consumer.split(c.events)
-		s.made.Store(true)
-	})
-	return s.lanes[l.partition]
+	if made := s.made.Load(); made != nil && made.shape == l.shape {
+		return made.lanes[l.partition]
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	made := s.made.Load()
+	if made == nil || made.shape != l.shape {
+		made = &sorted{l.shape, l.consumer.split(l.shape, c.events)}
+		s.made.Store(made)
+	}
+	return made.lanes[l.partition]
+}
+
+// sortedFor reports whether lane need not call the user's functions.
+func (c *chunk) sortedFor(l *lane) bool {
+	made := c.splits[l.consumer.index].made.Load()
+	return made != nil && made.shape == l.shape
 }
 
 // advance hands a chunk that was read at the end of the log to the lanes that wait there. Those that it has
@@ -285,14 +340,14 @@ func (f *feed) advance(c *chunk) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for l, waits := range f.lanes {
-		if !waits {
+		if !waits || l.ended() {
 			continue
 		}
-		if !c.splits[l.consumer.index].made.Load() || len(behind(c.lane(l), l.readTo)) > 0 {
+		if !c.sortedFor(l) || len(l.between(c.lane(l), l.readTo)) > 0 {
 			f.occupy(l)
 			l.wake <- struct{}{}
 		} else {
-			l.readTo = max(l.readTo, c.through)
+			l.readTo = max(l.readTo, l.bound(c.through))
 		}
 	}
 	f.tail = max(f.tail, c.through)

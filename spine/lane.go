@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/necrostack/necrostack/eventstore"
 )
 
@@ -14,23 +15,30 @@ import (
 type lane struct {
 	engine    *engine
 	consumer  *consumer
+	shape     *shape
 	partition int
 	epoch     int64
 	stop      context.CancelFunc // take up no more events
 	wake      chan struct{}      // the feed has something for it
+	nudge     chan struct{}      // somebody else has
 
 	// Under feed.mu.
 	readTo     eventstore.Position // everything up to there was handed to it
+	owes       bool                // not quite: some of it is still to be parked
 	idle       bool                // and done: it looks for more
 	checkpoint eventstore.Position
-	moving     bool // another's commit carries its checkpoint
-	lost       bool // it is somebody else's now
+	moving     bool      // another's commit carries its checkpoint
+	lost       bool      // it is somebody else's now
+	since      time.Time // when the oldest event was committed that it works on; zero: on none
 
 	// The lane's own.
-	worker    *worker         // runs its handlers; nil: to be made
-	parked    map[string]bool // keys that have parked events
-	conflicts int             // in a row
-	singly    int             // so many events go into commits of their own: they were refused together
+	worker     *worker // runs its handlers; nil: to be made
+	quarantine quarantine
+	conflicts  int                             // in a row
+	singly     int                             // so many events go into commits of their own: they were refused together
+	careful    int                             // so many are handled singly, and each attempt is committed before it is made
+	trials     map[uuid.UUID]eventstore.Parked // those attempts, by the entries that they are kept in
+	spilled    []eventstore.Parked             // to be parked with the next commit: their outputs are in the local file
 }
 
 // run works the lane until ctx ends or the lease is lost. What is under way is finished first, unless the
@@ -41,15 +49,23 @@ func (l *lane) run(ctx, work context.Context) {
 			close(l.worker.jobs)
 		}
 	}()
+	l.quarantine.outdate()
 	for ctx.Err() == nil {
-		if err := l.loadParked(ctx); err == nil {
-			break
-		} else if ctx.Err() == nil {
-			l.engine.storeFailed(work, fmt.Errorf("load parked events: %w", err))
-			pause(ctx, storePause)
+		if err := l.loadParked(ctx); err != nil {
+			if ctx.Err() == nil {
+				l.engine.storeFailed(work, fmt.Errorf("load parked events: %w", err))
+				pause(ctx, storePause)
+			}
+			continue
 		}
-	}
-	for ctx.Err() == nil {
+		if !l.parkSpilled(work) {
+			return
+		}
+		if key, due := l.quarantine.next(time.Now()); due && len(l.spilled) == 0 && !l.redrive(ctx, work, key) {
+			return
+		}
+		l.quarantine.next(time.Now()) // so that the feed knows when to come back
+		l.comeBack()
 		in, through, err := l.engine.feed.next(ctx, l)
 		switch {
 		case ctx.Err() != nil:
@@ -57,27 +73,58 @@ func (l *lane) run(ctx, work context.Context) {
 		case err != nil:
 			l.engine.storeFailed(work, err)
 			pause(ctx, storePause)
-		case !l.process(ctx, work, in, through):
+		case l.shape.competing && !l.feed(ctx, work, in, through):
+			return
+		case !l.shape.competing && !l.process(ctx, work, in, through):
 			return
 		}
 	}
 }
 
-// loadParked finds the keys that have parked events.
+// reload has the lane look at its parked events anew.
+func (l *lane) reload() {
+	l.quarantine.outdate()
+	select {
+	case l.nudge <- struct{}{}:
+	default:
+	}
+}
+
+// loadParked reads the parked entries of the lane's keys, if others may have changed them. Those of events that
+// the lane has not passed are attempts which have killed their process.
 func (l *lane) loadParked(ctx context.Context) error {
-	if l.engine.parker == nil {
+	if l.engine.parker == nil || !l.quarantine.refreshed() {
 		return nil
 	}
-	parked := map[string]bool{}
-	f := eventstore.ParkedFilter{Consumer: l.consumer.Name, Partitions: []int{l.partition}}
-	for p, err := range l.engine.parker.Parked(ctx, f) {
-		if err != nil {
-			return err
-		}
-		parked[p.Key] = true
+	if err := l.engine.spill.passed(l); err != nil {
+		return err
 	}
-	l.parked = parked
+	l.quarantine.keys, l.trials = nil, nil
+	l.quarantine.putAll(l.spilled)
+	passed := l.engine.feed.checkpointOf(l)
+	for p, err := range l.engine.parker.Parked(ctx, eventstore.ParkedFilter{Consumer: l.consumer.Name}) {
+		switch {
+		case err != nil:
+			l.quarantine.outdate()
+			return err
+		case partition(p.Key, l.shape.partitions) != l.partition:
+		case p.Position > passed:
+			l.note(p)
+		default:
+			l.quarantine.put(p)
+		}
+	}
 	return nil
+}
+
+// look reads the parked entries now, for one of them is gone. It reports false if it cannot.
+func (l *lane) look(ctx context.Context) bool {
+	l.quarantine.outdate()
+	err := l.loadParked(ctx)
+	if err != nil && ctx.Err() == nil {
+		l.engine.storeFailed(ctx, fmt.Errorf("load parked events: %w", err))
+	}
+	return err == nil
 }
 
 // pause sleeps, and reports whether there is a reason to go on.
@@ -113,17 +160,30 @@ func (l *lane) process(ctx, work context.Context, in []Input, through eventstore
 		switch {
 		case err == nil:
 			in, t, l.conflicts, l.singly = in[w.done:], tries{}, 0, max(l.singly-w.done, 0)
+			l.careful = max(l.careful-w.done, 0)
 			if w.err != nil {
 				t.failed(w.err)
 			}
-		case errors.Is(err, eventstore.ErrConflict) && l.conflicts < l.engine.cfg.Conflicts:
+		case (errors.Is(err, eventstore.ErrConflict) || isGone(err)) && l.conflicts < l.engine.cfg.Conflicts:
+			if isGone(err) && !l.look(work) {
+				return false
+			}
 			l.conflicts++
 			l.consumer.conflicted.Add(1)
 			if l.conflicts > 1 { // less is sooner written than more
 				l.singly = max(l.singly, w.done)
 			}
 			pause(work, jitter(time.Millisecond<<min(l.conflicts, 8)))
-		case !isRefusal(err) && !errors.Is(err, eventstore.ErrConflict):
+		case errors.Is(err, errSpill):
+			if err := l.spill(work, &w, in, err); err != nil {
+				l.engine.fail(fmt.Errorf("organ %s: %w", l.consumer.Name, err))
+				return false
+			}
+			in, t = in[w.done:], tries{}
+			if w.err != nil {
+				t.failed(w.err)
+			}
+		case !isRefusal(err) && !errors.Is(err, eventstore.ErrConflict) && !isGone(err):
 			return false
 		case w.done > whole(in):
 			l.singly = w.done
@@ -165,6 +225,11 @@ func (l *lane) step(ctx context.Context, in []Input, t *tries) (w work, ok bool)
 	if t.err != nil && !pause(ctx, l.consumer.Policy.Retry.delay(len(t.failures))) {
 		return w, false
 	}
+	if l.careful > 0 {
+		if err := l.announce(ctx, in[:whole(in)], t); err != nil || t.err != nil && t.final {
+			return w, false
+		}
+	}
 	if w = l.try(ctx, in, len(t.failures)+1); w.done == 0 {
 		t.failed(w.err)
 	}
@@ -192,7 +257,7 @@ func whole(in []Input) int {
 // try handles as many events as go into one commit. If it has done none, it says why.
 func (l *lane) try(ctx context.Context, in []Input, number int) (w work) {
 	most := batchInputs
-	if number > 1 || l.singly > 0 {
+	if number > 1 || l.singly+l.careful > 0 {
 		most = 1
 	}
 	if n := l.ready(in, most); n > 0 {
@@ -208,7 +273,7 @@ func (l *lane) try(ctx context.Context, in []Input, number int) (w work) {
 func (l *lane) ready(in []Input, most int) (n int) {
 	for n < len(in) && (n == 0 || n < most) {
 		end := n + whole(in[n:])
-		if len(l.parked) > 0 && slices.ContainsFunc(in[n:end], l.waits) {
+		if (len(l.quarantine.keys) > 0 || l.engine.spill.any()) && slices.ContainsFunc(in[n:end], l.waits) {
 			break
 		}
 		n = end
@@ -217,7 +282,10 @@ func (l *lane) ready(in []Input, most int) (n int) {
 }
 
 func (l *lane) waits(in Input) bool {
-	return slices.ContainsFunc(keysOf(&in), func(k string) bool { return l.parked[k] })
+	return slices.ContainsFunc(keysOf(&in), func(key string) bool {
+		_, spilled := l.engine.spill.waiting(parkedID(l.consumer.Name, key, &in))
+		return spilled || l.quarantine.has(key)
+	})
 }
 
 // behind handles one event, some of whose keys have parked events already: for those it is parked behind
@@ -229,9 +297,14 @@ func (l *lane) behind(ctx context.Context, group []Input, number int) (w work) {
 		one := group[i]
 		one.Keys = nil
 		for _, k := range keysOf(&group[i]) {
-			if l.parked[k] {
+			p, spilled := l.engine.spill.waiting(parkedID(l.consumer.Name, k, &group[i]))
+			switch {
+			case spilled:
+				p.Partition = l.partition
+				parks = append(parks, p)
+			case l.quarantine.has(k):
 				parks = append(parks, l.entry(&group[i], k, nil))
-			} else {
+			default:
 				one.Keys = append(one.Keys, k)
 			}
 		}
@@ -255,8 +328,8 @@ func (l *lane) giveUp(in []Input, fails []eventstore.Failure, err error) (w work
 		w.set(l, &in[i], fails, err)
 	}
 	for i := range w.parks {
-		if p := &w.parks[i]; l.parked[p.Key] { // not tried for this key: it waits
-			p.Attempts, p.Failures = 0, nil
+		if p := &w.parks[i]; l.quarantine.has(p.Key) { // not tried for this key: it waits
+			p.Attempts, p.Failures, p.Due = 0, nil, time.Time{}
 		}
 	}
 	return w

@@ -14,9 +14,9 @@ type logging struct{ logger *slog.Logger }
 // levels of the steps; what is missing is DEBUG.
 func level(s Step) slog.Level {
 	switch s {
-	case HandlerFailed, CommitFailed, LeaseLost, StoreFailed:
+	case HandlerFailed, CommitFailed, LeaseLost, StoreFailed, Redefined, EventRetried:
 		return slog.LevelWarn
-	case EventParked, EventSkipped, Abandoned:
+	case EventParked, EventSkipped, Abandoned, EventSpilled:
 		return slog.LevelError
 	default:
 		return slog.LevelDebug

@@ -36,8 +36,11 @@ func (e *engine) members(ctx, work context.Context, changed <-chan struct{}, wel
 // reports whether the store took part.
 func (e *engine) balance(ctx, work context.Context) (well bool) {
 	m := eventstore.Member{ID: e.id}
+	var ours []*consumer
 	for _, c := range e.consumers {
-		m.Consumers = append(m.Consumers, c.Name)
+		if e.shape(c) != nil {
+			m.Consumers, ours = append(m.Consumers, c.Name), append(ours, c)
+		}
 	}
 	now := time.Now()
 	if now.Sub(e.renewed) >= e.cfg.Lease {
@@ -63,15 +66,95 @@ func (e *engine) balance(ctx, work context.Context) (well bool) {
 	if ctx.Err() != nil {
 		return true
 	}
-	for i, c := range e.consumers {
-		if err := e.share(ctx, work, call, c, &rosters[i]); err != nil {
-			well = false
-			if ctx.Err() == nil {
-				e.storeFailed(work, fmt.Errorf("organ %s: claim partitions: %w", c.Name, err))
-			}
+	for _, c := range e.consumers {
+		var r *eventstore.Roster
+		if i := slices.Index(ours, c); i >= 0 {
+			r = &rosters[i]
 		}
+		settled, err := e.tend(ctx, work, call, c, r)
+		if err != nil && ctx.Err() == nil {
+			e.storeFailed(work, fmt.Errorf("organ %s: claim partitions: %w", c.Name, err))
+		}
+		well = well && settled
 	}
 	return well
+}
+
+// tend brings our lanes of a consumer into line with what the log says of it; r is nil if we do not run it. It
+// reports false if it is to be called again soon.
+func (e *engine) tend(ctx, work, call context.Context, c *consumer, r *eventstore.Roster) (settled bool, err error) {
+	s := e.shape(c)
+	if s == nil || r.Generation != s.generation || s.until > 0 && r.Position() >= s.until {
+		return e.readopt(work, call, c, s)
+	}
+	for _, l := range e.lanesOf(c) {
+		if l.partition < len(r.Partitions) && r.Partitions[l.partition].Epoch != l.epoch { // else it is lost already
+			e.lose(work, l, errTaken)
+		}
+	}
+	if r.Redrives != e.redrives[c] {
+		e.redrives[c] = r.Redrives
+		for _, l := range e.lanesOf(c) {
+			l.reload()
+		}
+	}
+	if r.Paused {
+		for _, l := range e.lanesOf(c) {
+			l.stop()
+		}
+		return true, nil
+	}
+	err = e.share(ctx, work, call, c, s, r)
+	return err == nil, err
+}
+
+// readopt finds out by which definition a consumer is to be worked now, and gives up the lanes that are worked by
+// another.
+func (e *engine) readopt(work, call context.Context, c *consumer, s *shape) (settled bool, err error) {
+	err = e.adopt(call, c)
+	if unknown, ok := errors.AsType[*keyError](err); ok { // nothing that trying again soon would change
+		e.setShape(c, nil)
+		e.storeFailed(work, fmt.Errorf("organ %s: %w", c.Name, unknown))
+	} else if err != nil {
+		return false, err
+	}
+	now := e.shape(c)
+	if now == s { // nothing, or what others are about to change
+		return now == nil, nil
+	}
+	e.observe.tell(work, Observation{Step: Redefined, Organ: c.Name, Partition: -1, Err: now.err()})
+	for _, l := range e.lanesOf(c) {
+		e.lose(work, l, errRedefined)
+	}
+	return now == nil, nil
+}
+
+// errTaken is why partitions are lost that were paused, reset or given to others.
+var errTaken = errors.New("the partition has a new epoch")
+
+// errRedefined is why partitions are lost whose consumer has got another definition.
+var errRedefined = errors.New("the organ's definition has changed")
+
+// errOutdated is why an organ does not run here.
+var errOutdated = errors.New("another process runs a newer definition of the organ")
+
+// err is why a consumer without a shape does not run.
+func (s *shape) err() error {
+	if s == nil {
+		return errOutdated
+	}
+	return nil
+}
+
+func (e *engine) lanesOf(c *consumer) (lanes []*lane) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for key, l := range e.lanes {
+		if key.consumer == c.Name {
+			lanes = append(lanes, l)
+		}
+	}
+	return lanes
 }
 
 // errLate is why partitions are lost that were not renewed.
@@ -92,7 +175,7 @@ func quota(consumer string, n int, members []string, member string) int {
 	return q
 }
 
-func (e *engine) share(ctx, work, call context.Context, c *consumer, r *eventstore.Roster) error {
+func (e *engine) share(ctx, work, call context.Context, c *consumer, s *shape, r *eventstore.Roster) error {
 	due := quota(c.Name, len(r.Partitions), r.Members, e.id)
 	var mine []*lane
 	var free []int
@@ -109,22 +192,26 @@ func (e *engine) share(ctx, work, call context.Context, c *consumer, r *eventsto
 		l.stop() // it hands itself back
 	}
 	if want := min(due-len(mine), len(free)); want > 0 {
-		leases, err := e.leaser.Claim(call, e.id, c.Name, free[:want])
+		leases, err := e.leaser.Claim(call, e.id, c.Name, s.generation, free[:want])
 		if err != nil {
 			return err
 		}
 		for _, lease := range leases {
-			e.start(ctx, work, c, lease)
+			e.start(ctx, work, c, s, lease)
 		}
 	}
 	return nil
 }
 
 // start begins to work a partition, unless the engine is ending: then Leave gives it back.
-func (e *engine) start(ctx, work context.Context, c *consumer, lease eventstore.Lease) {
+func (e *engine) start(ctx, work context.Context, c *consumer, s *shape, lease eventstore.Lease) {
 	l := &lane{
-		engine: e, consumer: c, partition: lease.Partition, epoch: lease.Epoch, wake: make(chan struct{}, 1),
+		engine: e, consumer: c, shape: s, partition: lease.Partition, epoch: lease.Epoch,
+		wake: make(chan struct{}, 1), nudge: make(chan struct{}, 1),
 		readTo: lease.Position, checkpoint: lease.Position,
+	}
+	if lease.Lost >= carefulAfter {
+		l.careful = batchInputs
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()

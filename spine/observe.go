@@ -51,6 +51,10 @@ const (
 	Abandoned       Step = "abandoned"     // a handler ignores that its time is up
 	LeaseTaken      Step = "leased"        // a partition is ours
 	LeaseLost       Step = "lost"          // a partition is no longer ours
+	Redefined       Step = "redefined"     // the organ runs by another definition now, or, with Err, no more
+	EventRetried    Step = "retried"       // the event was set aside to be tried again by itself
+	EventRedriven   Step = "redriven"      // the event was set aside, and is done now
+	EventSpilled    Step = "spilled"       // the event's output is in the local file, for the store fails
 	StoreFailed     Step = "store failed"  // reading or renewing leases failed; it is tried again
 )
 

@@ -21,7 +21,13 @@ type Wiring struct {
 	Key     eventstore.Key   // what an event is handled for. Defaults to its stream
 	Handle  Handle           // required of a consumer
 	Decides []CommandHandler // the commands it decides
+	Sends   []string         // the types of the commands it puts into the log
 	Policy  Policy           // how it consumes
+
+	// KeyVersion is to be raised by one whenever Key changes what it returns. FormerKey, if not nil, is what it
+	// was before that: with it the partitions, wherever they stand, are first brought to one position.
+	KeyVersion int
+	FormerKey  eventstore.Key
 }
 
 // Handle handles one event. It may run again for the same event, after a failure, a conflict or a crash; its

@@ -3,6 +3,8 @@ package spine
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/necrostack/necrostack/eventstore"
@@ -39,7 +41,7 @@ func (c chain) next() eventstore.Expected {
 // join adds outputs and reports true, or changes nothing and reports false if they do not fit. With
 // optional false they have to fit: there is nothing before them to commit first.
 func (j *joined) join(group []Output, optional bool) bool {
-	n, size := 0, 0
+	n, size, conditions := 0, 0, 0
 	for i := range group {
 		c := &group[i].Commit
 		n += len(c.Schedules) + len(c.Cancels) + len(c.Unparks)
@@ -52,9 +54,18 @@ func (j *joined) join(group []Output, optional bool) bool {
 				return false
 			}
 		}
-		if optional && len(c.Unless) > 0 {
-			return false // its conditions are about the log before its own commit
+		if optional && j.cancels(c) { // a commit makes its schedules after it has cancelled what it cancels
+			return false
 		}
+		conditions += len(c.Unless)
+		for _, x := range c.Unless { // they are about the log before the commit, and what is in it already
+			if optional && j.breaks(x.Query) {
+				return false
+			}
+		}
+	}
+	if optional && len(j.commit.Unless)+conditions > batchUnless {
+		return false
 	}
 	if optional && (j.entries+n > batchEntries || j.bytes+size > batchBytes) {
 		return false
@@ -65,6 +76,26 @@ func (j *joined) join(group []Output, optional bool) bool {
 		j.add(&group[i])
 	}
 	return true
+}
+
+// breaks reports whether the commit has an event that a query selects.
+func (j *joined) breaks(q eventstore.Query) bool {
+	for i := range j.commit.Appends {
+		a := &j.commit.Appends[i]
+		for k := range a.Events {
+			e := a.Events[k]
+			e.Stream = a.Stream
+			if q.Matches(&e) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// cancels reports whether an output calls off a schedule that is in the commit.
+func (j *joined) cancels(c *eventstore.Commit) bool {
+	return slices.ContainsFunc(j.commit.Schedules, func(s eventstore.Schedule) bool { return slices.Contains(c.Cancels, s.ID) })
 }
 
 // fits reports whether an append may follow what is in the commit already.
@@ -150,14 +181,24 @@ func inherit(c *eventstore.Commit, from *eventstore.Metadata) {
 		set(&c.Appends[i])
 	}
 	for i := range c.Schedules {
-		set(&c.Schedules[i].Append)
+		s := &c.Schedules[i]
+		set(&s.Append)
+		if time.Until(s.Due) >= freshAfter { // it waits: no runaway
+			for k := range s.Append.Events {
+				s.Append.Events[k].Metadata.Depth = 0
+			}
+		}
 	}
 }
 
+// freshAfter is how long an append must wait in the schedule to begin at depth 0.
+const freshAfter = time.Second
+
 // check refuses what an organ must leave to the Spine.
 func (o *Output) check() error {
-	if len(o.Commit.Checkpoints)+len(o.Commit.Parks) > 0 {
-		return fmt.Errorf("%w: an output has checkpoints or parked events, which are the Spine's", eventstore.ErrInvalid)
+	c := &o.Commit
+	if len(c.Checkpoints)+len(c.Parks)+len(c.Deliveries)+len(c.Acks)+len(c.Returns) > 0 {
+		return fmt.Errorf("%w: an output has checkpoints, deliveries or parked events, which are the Spine's", eventstore.ErrInvalid)
 	}
 	return nil
 }

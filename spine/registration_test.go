@@ -59,7 +59,7 @@ func TestRegistrationReportsAllFaultsAtOnceAndNamesThem(t *testing.T) {
 		`organ "nameless": command type is empty`, `organ "deaf": listens but handles nothing`, `organ "empty": command c9 has no handler`,
 		`Partitions is 1025`, "OnError is 9", "OnCommitError is 9", "Deadline is negative", "Retry.Attempts is -1", "Retry.Base is 1m0s",
 		`organ "faulty": context deadline exceeded`, `organ "query": query item 1: type " spaced " has space`,
-		"config: Lease, Grace, Conflicts and Abandoned must not be negative", "config: observer 1 is nil", "Partitions is -3",
+		"config: Lease, Grace, Conflicts, Abandoned, MaxDepth and Spill.Most must not be negative", "config: observer 1 is nil", "Partitions is -3",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("nothing says %s in\n%v", want, err)
@@ -72,7 +72,7 @@ func TestRegistrationKnowsWhatTheBackendLacks(t *testing.T) {
 	st := eventstore.New(plain{memory.New()}, eventstore.Config{MaxData: -1})
 	_, err := spine.New(st, spine.Config{}, listens("one", "in"), decides("two", "c"))
 	for _, want := range []string{
-		`organ "one": backend spine_test.plain keeps no consumers`, `organ "one": backend spine_test.plain keeps no parked events, which ErrorStore needs`,
+		`organ "one": backend spine_test.plain keeps no consumers`, `organ "one": backend spine_test.plain keeps no parked events, which its OnError needs`,
 		"store config has a negative limit",
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -3,6 +3,7 @@ package spine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -20,16 +21,28 @@ func (l *lane) commit(ctx context.Context, w *work, in []Input, through eventsto
 	if w.done < len(in) {
 		to = in[w.done-1].Position
 	}
+	if err := l.parkMost(ctx); err != nil {
+		w.output.settle(eventstore.Result{}, err)
+		return err
+	}
 	c := w.output.commit
-	c.Parks = append(c.Parks, w.parks...)
+	c.Parks = append(append(c.Parks, l.spilled...), w.parks...)
+	l.endTrials(&c, in[:w.done])
 	r, err := l.send(ctx, c, to)
 	w.output.settle(r, err)
 	if err != nil {
 		return err
 	}
+	if err := l.engine.spill.forget(c.Parks); err != nil {
+		l.engine.storeFailed(ctx, err)
+	}
+	l.owe(nil)
 	l.settled(ctx, w, &c, in[:w.done], to)
 	return nil
 }
+
+// stay is where a checkpoint goes that only proves the right to commit.
+const stay = eventstore.Position(-1)
 
 // send commits with the checkpoints of the lane and of its idle neighbours.
 func (l *lane) send(ctx context.Context, c eventstore.Commit, to eventstore.Position) (eventstore.Result, error) {
@@ -39,9 +52,9 @@ func (l *lane) send(ctx context.Context, c eventstore.Commit, to eventstore.Posi
 	defer func() { f.settle(carried, written) }()
 	for failures := 0; ; {
 		c.Checkpoints = append([]eventstore.Checkpoint{own}, checkpoints(carried)...)
-		r, err := l.engine.store.Commit(ctx, c)
+		r, err := l.engine.commit(ctx, l.consumer.Name, c)
 		unknown = unknown || errors.Is(err, eventstore.ErrOutcomeUnknown)
-		if len(carried) > 0 && errors.Is(err, eventstore.ErrFenced) && !l.isFenced(err) {
+		if len(carried) > 0 && errors.Is(err, eventstore.ErrFenced) && !l.isFenced(err) && !isGone(err) {
 			l.engine.loseFenced(ctx, carried, err)
 			f.settle(carried, false)
 			carried = nil
@@ -52,7 +65,12 @@ func (l *lane) send(ctx context.Context, c eventstore.Commit, to eventstore.Posi
 			written = true
 			f.settle([]move{{l, own}}, true)
 			l.engine.idle.Fire()
+			if l.shape.until > 0 {
+				l.engine.roster.Fire()
+			}
 			return r, nil
+		case isGone(err):
+			return r, err
 		case errors.Is(err, eventstore.ErrFenced):
 			l.engine.lose(ctx, l, err)
 			return r, err
@@ -68,6 +86,9 @@ func (l *lane) send(ctx context.Context, c eventstore.Commit, to eventstore.Posi
 			l.engine.fail(err)
 			return r, err
 		}
+		if l.consumer.Policy.OnCommitError == CommitStore && failures >= l.consumer.Policy.Retry.Attempts && to != stay {
+			return r, fmt.Errorf("%w: %w", errSpill, err)
+		}
 		if !unknown { // the same commit need not be sent again: the neighbours may move without us
 			f.settle(carried, false)
 			carried = nil
@@ -81,7 +102,13 @@ func (l *lane) send(ctx context.Context, c eventstore.Commit, to eventstore.Posi
 // isFenced reports whether an error says that it is this lane that was fenced.
 func (l *lane) isFenced(err error) bool {
 	fenced, ok := errors.AsType[*eventstore.FencedError](err)
-	return ok && fenced.Consumer == l.consumer.Name && fenced.Partition == l.partition
+	return ok && fenced.Entry == uuid.Nil && fenced.Consumer == l.consumer.Name && fenced.Partition == l.partition
+}
+
+// isGone reports whether an error says that a parked entry or a delivery is gone.
+func isGone(err error) bool {
+	fenced, ok := errors.AsType[*eventstore.FencedError](err)
+	return ok && fenced.Entry != uuid.Nil
 }
 
 // loseFenced ends the lane that an error says is fenced; or all that were moved, if it does not say which.
@@ -103,12 +130,7 @@ func (l *lane) settled(ctx context.Context, w *work, c *eventstore.Commit, in []
 	l.consumer.processed.Add(int64(len(in)))
 	l.consumer.emitted.Add(int64(emitted))
 	l.consumer.parkings.Add(int64(len(c.Parks)))
-	for i := range c.Parks {
-		if l.parked == nil {
-			l.parked = map[string]bool{}
-		}
-		l.parked[c.Parks[i].Key] = true
-	}
+	l.quarantine.putAll(c.Parks)
 	if len(c.Schedules) > 0 {
 		l.engine.timers.Fire()
 	}
@@ -139,11 +161,9 @@ func (l *lane) tell(ctx context.Context, w *work, c *eventstore.Commit, in []Inp
 			l.observe(ctx, Observation{Step: EventEnqueued, Event: e, IDs: ids})
 		}
 		err, failed := aside[e]
-		switch {
-		case failed && l.consumer.Policy.OnError == ErrorLog:
-			l.observe(ctx, Observation{Step: EventSkipped, Event: e, Err: err})
-		case slices.ContainsFunc(c.Parks, func(p eventstore.Parked) bool { return p.Event == e.ID }):
-			l.observe(ctx, Observation{Step: EventParked, Event: e, Err: err})
+		parks := slices.DeleteFunc(slices.Clone(c.Parks), func(p eventstore.Parked) bool { return p.Event != e.ID })
+		if failed || len(parks) > 0 {
+			l.observe(ctx, Observation{Step: setAside(parks), Event: e, Err: err})
 		}
 		l.observe(ctx, Observation{Step: EventAcked, Event: e, Position: to})
 	}
@@ -170,9 +190,19 @@ func (f *feed) checkpointTo(l *lane, to eventstore.Position) eventstore.Checkpoi
 	for l.moving {
 		f.moved.Wait()
 	}
+	if to == stay {
+		to = l.checkpoint
+	}
 	return eventstore.Checkpoint{
 		Consumer: l.consumer.Name, Partition: l.partition, Epoch: l.epoch, From: l.checkpoint, To: to,
 	}
+}
+
+// checkpointOf is where a lane stands in the log.
+func (f *feed) checkpointOf(l *lane) eventstore.Position {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return l.checkpoint
 }
 
 // carry takes charge of the checkpoints of a consumer's idle lanes, or of every consumer's if it is nil: they
@@ -181,7 +211,7 @@ func (f *feed) carry(c *consumer) (moves []move) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for l := range f.lanes {
-		if l.idle && !l.moving && !l.lost && l.checkpoint < l.readTo && (c == nil || l.consumer == c) {
+		if l.idle && !l.owes && !l.moving && !l.lost && l.checkpoint < l.readTo && (c == nil || l.consumer == c) {
 			l.moving = true
 			moves = append(moves, move{l, eventstore.Checkpoint{
 				Consumer: l.consumer.Name, Partition: l.partition, Epoch: l.epoch, From: l.checkpoint, To: l.readTo,

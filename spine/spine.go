@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"sync/atomic"
 
 	"github.com/necrostack/necrostack/eventstore"
@@ -17,13 +18,17 @@ type Spine struct {
 	leaser    eventstore.Leaser
 	parker    eventstore.Parker    // nil if the backend has none and no organ parks
 	scheduler eventstore.Scheduler // nil if the backend has none
+	deliverer eventstore.Deliverer // nil if the backend has none and no organ competes
 	consumers []*consumer
 	commands  map[string]command
-	tallies   []*tally // one an organ
+	elsewhere map[string]bool // commands that other processes decide
+	tallies   []*tally        // one an organ
 	observe   observers
+	telemetry *telemetry
 	running   atomic.Bool
 	engine    atomic.Pointer[engine] // the latest
 	abandoned atomic.Int64
+	spill     *spill // nil unless an organ needs it
 }
 
 // command is a command's handler and its organ.
@@ -39,20 +44,27 @@ func New(store *eventstore.Store, cfg Config, organs ...Organ) (*Spine, error) {
 		return nil, errors.New("new spine: store is nil")
 	}
 	r := registration{
-		spine: &Spine{store: store, cfg: cfg.withDefaults(), commands: map[string]command{}},
-		names: map[string]bool{}, listened: map[string]string{},
+		spine: &Spine{store: store, cfg: cfg.withDefaults(), commands: map[string]command{}, elsewhere: map[string]bool{}},
+		names: map[string]bool{}, listened: map[string]string{}, sent: map[string]string{},
 	}
+	var err error
+	r.spine.telemetry, err = newTelemetry(&cfg)
+	r.fault(err)
 	r.fault(store.Fault())
 	r.fault(cfg.Validate())
+	for _, typ := range cfg.Elsewhere {
+		r.spine.elsewhere[typ] = true
+	}
 	for i, o := range organs {
 		r.organ(i, o)
 	}
 	r.namespace()
 	r.backend()
+	r.spill()
 	if err := errors.Join(r.faults...); err != nil {
 		return nil, fmt.Errorf("new spine: %w", err)
 	}
-	r.spine.observe = append(observers{}, cfg.Observers...)
+	r.spine.observe = append(observers{r.spine.telemetry}, cfg.Observers...)
 	r.spine.observe = append(r.spine.observe, logging{r.spine.cfg.Logger})
 	return r.spine, nil
 }
@@ -62,6 +74,7 @@ type registration struct {
 	spine    *Spine
 	names    map[string]bool
 	listened map[string]string // event type to an organ that listens to it
+	sent     map[string]string // command type to an organ that puts it into the log
 	faults   []error
 }
 
@@ -108,7 +121,9 @@ func (r *registration) organ(i int, o Organ) {
 	r.faultsOf(name, w.Listens.Validate())
 	stats := &tally{name: w.Name}
 	r.spine.tallies = append(r.spine.tallies, stats)
-	for _, h := range w.Decides {
+	w.Decides = slices.Clone(w.Decides) // another Spine may have the same organ
+	for i := range w.Decides {
+		h := &w.Decides[i]
 		if other, twice := r.spine.commands[h.Type]; twice {
 			r.faultf("%s: command %s is decided by organ %q already", name, h.Type, other.organ.name)
 		}
@@ -116,27 +131,48 @@ func (r *registration) organ(i int, o Organ) {
 			r.faultf("%s: %w", name, err)
 		} else if h.Decide == nil {
 			r.faultf("%s: command %s has no handler", name, h.Type)
+		} else {
+			h.Decide = around(r.spine.cfg.Middleware, h.Decide)
 		}
-		r.spine.commands[h.Type] = command{h, stats}
+		r.spine.commands[h.Type] = command{*h, stats}
 	}
-	if !w.Listens.IsZero() {
-		if w.Handle == nil {
-			r.faultf("%s: listens but handles nothing", name)
+	for _, typ := range w.Sends {
+		r.sent[typ] = w.Name
+	}
+	if !w.Listens.IsZero() && w.Handle == nil {
+		r.faultf("%s: listens but handles nothing", name)
+	}
+	for _, it := range w.Listens.Items() {
+		for _, t := range it.Types {
+			r.listened[t] = w.Name
 		}
-		c := &consumer{Wiring: w, tally: stats, index: len(r.spine.consumers), fixed: w.Policy.Partitions != 0}
+	}
+	if w = r.spine.hearCommands(w); !w.Listens.IsZero() {
+		c := &consumer{
+			Wiring: w, tally: stats, index: len(r.spine.consumers), fixed: w.Policy.Partitions != 0, listens: listening(w.Listens),
+		}
 		c.Policy = w.Policy.or(r.spine.cfg.Policy)
+		orDefault(&c.Policy.Visibility, 2*c.Policy.Deadline)
 		r.spine.consumers = append(r.spine.consumers, c)
-		for _, it := range w.Listens.Items() {
-			for _, t := range it.Types {
-				r.listened[t] = w.Name
-			}
-		}
 	}
 }
 
-// namespace refuses one name for an event and a command.
+// namespace refuses one name for an event and a command, and commands that nobody decides.
 func (r *registration) namespace() {
+	for typ, organ := range r.sent {
+		if _, decided := r.spine.commands[typ]; !decided && !r.spine.elsewhere[typ] {
+			r.faultf("organ %q: sends command %s, which no organ decides: Config.Elsewhere names those of other processes", organ, typ)
+		}
+	}
+	for typ := range r.spine.elsewhere {
+		if organ, both := r.listened[typ]; both {
+			r.faultf("%q is a command of Config.Elsewhere and an event that organ %q listens to", typ, organ)
+		}
+	}
 	for t, c := range r.spine.commands {
+		if t == (Accepted{}).EventType() || t == (Rejected{}).EventType() {
+			r.faultf("organ %q: command %s has the name of a reply", c.organ.name, t)
+		}
 		if organ, both := r.listened[t]; both {
 			r.faultf("%q is a command that organ %q decides and an event that organ %q listens to", t, c.organ.name, organ)
 		}
@@ -150,12 +186,16 @@ func (r *registration) backend() {
 	s.leaser, _ = b.(eventstore.Leaser)
 	s.parker, _ = b.(eventstore.Parker)
 	s.scheduler, _ = b.(eventstore.Scheduler)
+	s.deliverer, _ = b.(eventstore.Deliverer)
 	for _, c := range s.consumers {
 		if s.leaser == nil {
 			r.faultf("organ %q: backend %T keeps no consumers", c.Name, b)
 		}
-		if s.parker == nil && c.Policy.OnError == ErrorStore {
-			r.faultf("organ %q: backend %T keeps no parked events, which ErrorStore needs", c.Name, b)
+		if s.parker == nil && c.Policy.OnError != ErrorLog {
+			r.faultf("organ %q: backend %T keeps no parked events, which its OnError needs", c.Name, b)
+		}
+		if s.deliverer == nil && c.Policy.Delivery == Competing {
+			r.faultf("organ %q: backend %T keeps no deliveries, which Competing needs", c.Name, b)
 		}
 	}
 }
@@ -170,7 +210,7 @@ func (s *Spine) WaitFor(ctx context.Context, organ string, p eventstore.Position
 		if c.Name != organ {
 			continue
 		}
-		if _, err := s.leaser.Define(ctx, eventstore.Consumer{Name: c.Name, Partitions: c.Policy.Partitions}); err != nil {
+		if _, err := s.leaser.Define(ctx, c.definition(eventstore.Consumer{})); err != nil {
 			return fmt.Errorf("wait for %s: %w", organ, err)
 		}
 	}

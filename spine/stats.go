@@ -1,6 +1,9 @@
 package spine
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // Stats is what a Spine has done since New, and how its organs stand.
 type Stats struct {
@@ -19,9 +22,10 @@ type OrganStats struct {
 	Emitted   int64
 	Failed    int64
 	Parked    int64
-	Conflicts int64 // decisions made anew because someone else wrote first
-	Lanes     int   // partitions that this process works now
-	Lag       int64 // positions between the slowest of them and the head, as far as this process has seen
+	Conflicts int64         // decisions made anew because someone else wrote first
+	Lanes     int           // partitions that this process works now
+	Lag       int64         // positions between the slowest of them and the head, as far as this process has seen
+	Behind    time.Duration // age of the oldest event that they have taken up and not acknowledged; 0 for none
 }
 
 // tally counts for one organ.
@@ -40,7 +44,7 @@ func (s *Spine) Stats() Stats {
 			Parked: t.parkings.Load(), Conflicts: t.conflicted.Load(),
 		}
 		if e != nil {
-			o.Lanes, o.Lag = e.feed.standing(t.name)
+			o.Lanes, o.Lag, o.Behind = e.feed.standing(t.name)
 		}
 		st.Processed, st.Emitted = st.Processed+o.Processed, st.Emitted+o.Emitted
 		st.Failed, st.Parked = st.Failed+o.Failed, st.Parked+o.Parked
@@ -50,14 +54,17 @@ func (s *Spine) Stats() Stats {
 }
 
 // standing is how many lanes of a consumer are ours, and how far the slowest is behind.
-func (f *feed) standing(consumer string) (lanes int, lag int64) {
+func (f *feed) standing(consumer string) (lanes int, lag int64, behind time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for l := range f.lanes {
 		if l.consumer.Name == consumer {
 			lanes++
 			lag = max(lag, int64(max(f.tail, l.checkpoint)-l.checkpoint))
+			if !l.since.IsZero() {
+				behind = max(behind, time.Since(l.since))
+			}
 		}
 	}
-	return lanes, lag
+	return lanes, lag, behind
 }

@@ -262,11 +262,11 @@ type forgetful struct {
 	left atomic.Int64
 }
 
-func (b *forgetful) Claim(ctx context.Context, member, consumer string, partitions []int) ([]eventstore.Lease, error) {
+func (b *forgetful) Claim(ctx context.Context, member, consumer string, generation int64, partitions []int) ([]eventstore.Lease, error) {
 	if b.left.Add(-1) >= 0 {
 		return nil, spinetest.ErrCut
 	}
-	return b.Backend.Claim(ctx, member, consumer, partitions)
+	return b.Backend.Claim(ctx, member, consumer, generation, partitions)
 }
 
 func TestLanesThatFindNothingInAnOldLogReachItsHead(t *testing.T) {

@@ -35,17 +35,12 @@ func (b *Backend) commit(c *eventstore.Commit) (eventstore.Result, error) {
 		b.cancel(id)
 	}
 	b.schedule(c.Schedules)
-	for _, id := range c.Unparks {
-		delete(b.parked, id)
-	}
-	for _, p := range c.Parks {
-		if _, ok := b.parked[p.ID]; !ok {
-			p.At = now
-			b.parked[p.ID] = p
-		}
-	}
+	b.park(c, now)
+	b.deliver(c)
 	for _, cp := range c.Checkpoints {
-		b.consumers[cp.Consumer][cp.Partition].Position = cp.To
+		if lane := b.lane(cp.Consumer, cp.Partition); lane.Position != cp.To {
+			lane.Position, lane.lost = cp.To, 0
+		}
 	}
 	return b.write(c.Appends), nil
 }
@@ -117,8 +112,7 @@ func (b *Backend) sentBefore(c *eventstore.Commit) (*sent, error) {
 // not made shows that the events were another commit's.
 func (b *Backend) moved(checkpoints []eventstore.Checkpoint) bool {
 	for _, c := range checkpoints {
-		lanes := b.consumers[c.Consumer]
-		if c.Partition >= len(lanes) || lanes[c.Partition].Position < c.To {
+		if lane := b.lane(c.Consumer, c.Partition); lane == nil || lane.Position < c.To {
 			return false
 		}
 	}
@@ -144,11 +138,10 @@ func (b *Backend) resultAt(at *sent, c *eventstore.Commit) (r eventstore.Result)
 func (b *Backend) fences(c *eventstore.Commit) (applied bool, err error) {
 	moves, done := 0, 0
 	for _, cp := range c.Checkpoints {
-		lanes := b.consumers[cp.Consumer]
-		if cp.Partition >= len(lanes) {
+		lane := b.lane(cp.Consumer, cp.Partition)
+		if lane == nil {
 			return false, fenced(cp, "no such partition")
 		}
-		lane := lanes[cp.Partition]
 		if lane.Epoch != cp.Epoch {
 			return false, fenced(cp, fmt.Sprintf("epoch %d has passed to epoch %d", cp.Epoch, lane.Epoch))
 		}
@@ -174,10 +167,10 @@ func (b *Backend) fences(c *eventstore.Commit) (applied bool, err error) {
 	}
 	for _, id := range c.Unparks {
 		if _, ok := b.parked[id]; !ok {
-			return false, fmt.Errorf("%w: parked entry %s is gone", eventstore.ErrFenced, id)
+			return false, &eventstore.FencedError{Entry: id, Reason: "it is parked no more"}
 		}
 	}
-	return false, nil
+	return false, b.holds(c)
 }
 
 func fenced(c eventstore.Checkpoint, reason string) error {

@@ -3,15 +3,47 @@ package memory
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/necrostack/necrostack/eventstore"
 )
 
 type member struct {
 	consumers []string
 	expires   time.Time
+}
+
+// consumer is a consumer's definition and its lanes.
+type consumer struct {
+	eventstore.Consumer
+
+	lanes    []lane
+	paused   bool
+	redrives int64
+}
+
+// lane is a partition, and how many owners in a row it has outlived without moving.
+type lane struct {
+	eventstore.Partition
+
+	lost int
+}
+
+// move puts a lane at a position, under a new epoch and without an owner.
+func (l *lane) move(to eventstore.Position) {
+	l.Owner, l.Position, l.lost = "", to, 0
+	l.Epoch++
+}
+
+// lane returns a consumer's partition, or nil.
+func (b *Backend) lane(consumer string, n int) *lane {
+	if c := b.consumers[consumer]; c != nil && n >= 0 && n < len(c.lanes) {
+		return &c.lanes[n]
+	}
+	return nil
 }
 
 // Define implements eventstore.Leaser.
@@ -21,11 +53,100 @@ func (b *Backend) Define(_ context.Context, c eventstore.Consumer) (eventstore.C
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.consumers[c.Name] == nil {
-		b.consumers[c.Name] = make([]eventstore.Partition, c.Partitions)
+	known := b.consumers[c.Name]
+	if known == nil {
+		c = c.Clone()
+		c.Generation = 1
+		known = &consumer{Consumer: c, lanes: make([]lane, c.Partitions)}
+		b.consumers[c.Name] = known
 	}
-	c.Partitions = len(b.consumers[c.Name])
-	return c, nil
+	return known.Clone(), nil
+}
+
+// Redefine implements eventstore.Leaser.
+func (b *Backend) Redefine(_ context.Context, c eventstore.Consumer) (eventstore.Consumer, error) {
+	if err := c.Validate(); err != nil {
+		return c, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	known := b.consumers[c.Name]
+	if known == nil || known.Generation != c.Generation {
+		return c, fmt.Errorf("redefine %s: %w: generation %d is not the present one", c.Name, eventstore.ErrConflict, c.Generation)
+	}
+	if c.Partitions != len(known.lanes) {
+		at := known.lanes[0].Position
+		if slices.ContainsFunc(known.lanes, func(l lane) bool { return l.Position != at }) {
+			return c, fmt.Errorf("redefine %s: %w: its partitions stand at different positions", c.Name, eventstore.ErrConflict)
+		}
+		epoch := slices.MaxFunc(known.lanes, func(x, y lane) int { return int(x.Epoch - y.Epoch) }).Epoch
+		known.lanes = make([]lane, c.Partitions)
+		for n := range known.lanes {
+			known.lanes[n].Epoch, known.lanes[n].Position = epoch, at // or a former owner might have the right epoch
+		}
+	}
+	for n := range known.lanes {
+		known.lanes[n].move(known.lanes[n].Position)
+	}
+	known.Consumer = c.Clone()
+	known.Generation++
+	for id, m := range b.members { // they run what was
+		b.members[id] = member{slices.DeleteFunc(slices.Clone(m.consumers), func(s string) bool { return s == c.Name }), m.expires}
+	}
+	b.changeRoster()
+	return known.Clone(), nil
+}
+
+// Consumers implements eventstore.Controller.
+func (b *Backend) Consumers(context.Context) ([]eventstore.Consumer, error) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	var all []eventstore.Consumer
+	for _, name := range slices.Sorted(maps.Keys(b.consumers)) {
+		all = append(all, b.consumers[name].Clone())
+	}
+	return all, nil
+}
+
+// Pause implements eventstore.Controller.
+func (b *Backend) Pause(_ context.Context, consumer string, paused bool) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.consumers[consumer]
+	if c == nil {
+		return unknown(consumer)
+	}
+	if c.paused != paused {
+		c.paused = paused
+		for n := range c.lanes {
+			c.lanes[n].move(c.lanes[n].Position)
+		}
+		b.changeRoster()
+		b.window++
+	}
+	return nil
+}
+
+// Reset implements eventstore.Controller.
+func (b *Backend) Reset(_ context.Context, consumer string, to eventstore.Position) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	c := b.consumers[consumer]
+	if c == nil {
+		return unknown(consumer)
+	}
+	for n := range c.lanes {
+		c.lanes[n].move(to)
+	}
+	maps.DeleteFunc(b.parked, func(_ uuid.UUID, p eventstore.Parked) bool { return p.Consumer == consumer && p.Position > to })
+	b.windows[consumer] = slices.DeleteFunc(b.windows[consumer], func(d *delivery) bool { return d.Position > to })
+	c.redrives++
+	b.changeRoster()
+	return nil
+}
+
+func unknown(consumer string) error {
+	return &eventstore.InvalidError{Field: "consumer", Reason: fmt.Sprintf("%q is not known to the log", consumer)}
 }
 
 // Renew implements eventstore.Leaser.
@@ -60,18 +181,24 @@ func (b *Backend) Roster(_ context.Context, consumer string) (eventstore.Roster,
 	return b.rosterOf(consumer), nil
 }
 
-func (b *Backend) rosterOf(consumer string) eventstore.Roster {
-	r := eventstore.Roster{Consumer: consumer, Partitions: slices.Clone(b.consumers[consumer])}
+func (b *Backend) rosterOf(name string) eventstore.Roster {
+	r := eventstore.Roster{Consumer: name}
+	c := b.consumers[name]
+	if c == nil {
+		return r
+	}
+	r.Generation, r.Competing, r.Paused, r.Redrives = c.Generation, c.Competing, c.paused, c.redrives
 	for id, m := range b.members {
-		if slices.Contains(m.consumers, consumer) && b.alive(id) {
+		if slices.Contains(m.consumers, name) && b.alive(id) {
 			r.Members = append(r.Members, id)
 		}
 	}
 	slices.Sort(r.Members)
-	for i := range r.Partitions {
-		if !b.alive(r.Partitions[i].Owner) {
-			r.Partitions[i].Owner = ""
+	for _, l := range c.lanes {
+		if !b.alive(l.Owner) {
+			l.Owner = ""
 		}
+		r.Partitions = append(r.Partitions, l.Partition)
 	}
 	return r
 }
@@ -82,25 +209,33 @@ func (b *Backend) alive(id string) bool {
 }
 
 // Claim implements eventstore.Leaser.
-func (b *Backend) Claim(_ context.Context, id, consumer string, partitions []int) (leases []eventstore.Lease, err error) {
+func (b *Backend) Claim(_ context.Context, id, name string, generation int64, partitions []int) (leases []eventstore.Lease, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.alive(id) {
-		return nil, fmt.Errorf("claim %s: %w: member %s is not alive", consumer, eventstore.ErrFenced, id)
+	c := b.consumers[name]
+	switch {
+	case c == nil:
+		return nil, fmt.Errorf("claim %s: %w", name, unknown(name))
+	case !b.alive(id):
+		return nil, fmt.Errorf("claim %s: %w: member %s is not alive", name, eventstore.ErrFenced, id)
+	case c.paused || c.Generation != generation:
+		return nil, fmt.Errorf("claim %s: %w: it is paused, or not of generation %d", name, eventstore.ErrFenced, generation)
 	}
-	lanes := b.consumers[consumer]
 	for _, n := range partitions {
-		if n < 0 || n >= len(lanes) {
-			return nil, fmt.Errorf("claim %s: %w", consumer,
-				&eventstore.InvalidError{Field: "partition", Reason: fmt.Sprintf("%d is not 0 … %d", n, len(lanes)-1)})
+		if n < 0 || n >= len(c.lanes) {
+			return nil, fmt.Errorf("claim %s: %w", name,
+				&eventstore.InvalidError{Field: "partition", Reason: fmt.Sprintf("%d is not 0 … %d", n, len(c.lanes)-1)})
 		}
-		if owner := lanes[n].Owner; owner == id || !b.alive(owner) {
-			lanes[n].Owner = id
-			lanes[n].Epoch++
-			leases = append(leases, eventstore.Lease{
-				Consumer: consumer, Partition: n, Epoch: lanes[n].Epoch, Position: lanes[n].Position,
-			})
+		l := &c.lanes[n]
+		if l.Owner != id && b.alive(l.Owner) {
+			continue
 		}
+		if l.Owner != "" && l.Owner != id { // it did not hand it back
+			l.lost++
+		}
+		l.Owner = id
+		l.Epoch++
+		leases = append(leases, eventstore.Lease{Consumer: name, Partition: n, Epoch: l.Epoch, Position: l.Position, Lost: l.lost})
 	}
 	return leases, nil
 }
@@ -110,10 +245,8 @@ func (b *Backend) Release(_ context.Context, id string, leases []eventstore.Leas
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, l := range leases {
-		if lanes := b.consumers[l.Consumer]; l.Partition >= 0 && l.Partition < len(lanes) {
-			if lane := &lanes[l.Partition]; lane.Owner == id && lane.Epoch == l.Epoch {
-				lane.Owner = ""
-			}
+		if lane := b.lane(l.Consumer, l.Partition); lane != nil && lane.Owner == id && lane.Epoch == l.Epoch {
+			lane.Owner, lane.lost = "", 0
 		}
 	}
 	b.changeRoster()
@@ -124,10 +257,10 @@ func (b *Backend) Release(_ context.Context, id string, leases []eventstore.Leas
 func (b *Backend) Leave(_ context.Context, id string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, lanes := range b.consumers {
-		for n := range lanes {
-			if lanes[n].Owner == id {
-				lanes[n].Owner = ""
+	for _, c := range b.consumers {
+		for n := range c.lanes {
+			if c.lanes[n].Owner == id {
+				c.lanes[n].Owner, c.lanes[n].lost = "", 0
 			}
 		}
 	}

@@ -35,21 +35,27 @@ type Backend struct {
 	categories lists
 	types      lists
 	tags       lists
-	consumers  map[string][]eventstore.Partition
+	consumers  map[string]*consumer
 	members    map[string]member
 	roster     int64
 	timers     map[uuid.UUID]*timer // every schedule there ever was
 	due        []*timer             // those to come, earliest first
 	reserved   map[uuid.UUID]bool   // event ids of schedules that have not fired
 	parked     map[uuid.UUID]eventstore.Parked
+	windows    map[string][]*delivery // of each consumer, in order of position
+	window     int64                  // of the pulse
+	snapshots  map[snapshotKey]eventstore.Snapshot
 }
 
 var (
-	_ eventstore.Backend   = (*Backend)(nil)
-	_ eventstore.Waker     = (*Backend)(nil)
-	_ eventstore.Leaser    = (*Backend)(nil)
-	_ eventstore.Scheduler = (*Backend)(nil)
-	_ eventstore.Parker    = (*Backend)(nil)
+	_ eventstore.Backend     = (*Backend)(nil)
+	_ eventstore.Waker       = (*Backend)(nil)
+	_ eventstore.Leaser      = (*Backend)(nil)
+	_ eventstore.Controller  = (*Backend)(nil)
+	_ eventstore.Deliverer   = (*Backend)(nil)
+	_ eventstore.Snapshotter = (*Backend)(nil)
+	_ eventstore.Scheduler   = (*Backend)(nil)
+	_ eventstore.Parker      = (*Backend)(nil)
 )
 
 // New makes an empty backend, for tests that wrap it or share it between stores.
@@ -59,11 +65,13 @@ func New() *Backend {
 		categories: lists{},
 		types:      lists{},
 		tags:       lists{},
-		consumers:  map[string][]eventstore.Partition{},
+		consumers:  map[string]*consumer{},
 		members:    map[string]member{},
 		timers:     map[uuid.UUID]*timer{},
 		reserved:   map[uuid.UUID]bool{},
 		parked:     map[uuid.UUID]eventstore.Parked{},
+		windows:    map[string][]*delivery{},
+		snapshots:  map[snapshotKey]eventstore.Snapshot{},
 	}
 }
 
@@ -75,7 +83,7 @@ func (b *Backend) Wait(ctx context.Context, seen eventstore.Pulse) (eventstore.P
 	for {
 		woken := b.wake.Wait()
 		b.mu.RLock()
-		now := eventstore.Pulse{Head: b.log.head, Roster: b.roster}
+		now := eventstore.Pulse{Head: b.log.head, Roster: b.roster, Window: b.window}
 		b.mu.RUnlock()
 		if now != seen {
 			return now, nil

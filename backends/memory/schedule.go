@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"iter"
-	"maps"
 	"slices"
 	"time"
 
@@ -116,22 +115,6 @@ func (b *Backend) Scheduled(context.Context) iter.Seq2[eventstore.Schedule, erro
 		b.mu.RUnlock()
 		for _, s := range all {
 			if !yield(s, nil) {
-				return
-			}
-		}
-	}
-}
-
-// Parked implements eventstore.Parker.
-func (b *Backend) Parked(_ context.Context, f eventstore.ParkedFilter) iter.Seq2[eventstore.Parked, error] {
-	return func(yield func(eventstore.Parked, error) bool) {
-		b.mu.RLock()
-		all := slices.SortedFunc(maps.Values(b.parked), func(x, y eventstore.Parked) int {
-			return cmp.Or(cmp.Compare(x.Position, y.Position), cmp.Compare(x.Key, y.Key), cmp.Compare(x.Consumer, y.Consumer))
-		})
-		b.mu.RUnlock()
-		for _, p := range all {
-			if f.Matches(&p) && !yield(p.Clone(), nil) {
 				return
 			}
 		}

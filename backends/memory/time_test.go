@@ -74,7 +74,7 @@ func TestLeaseLastsAsLongAsItsMemberIsRenewed(t *testing.T) {
 			}
 		}
 		claim := func(member string) []eventstore.Lease {
-			leases, err := b.Claim(t.Context(), member, "c", []int{0})
+			leases, err := b.Claim(t.Context(), member, "c", 1, []int{0})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -97,7 +97,7 @@ func TestLeaseLastsAsLongAsItsMemberIsRenewed(t *testing.T) {
 		}
 		move := eventstore.Commit{Checkpoints: []eventstore.Checkpoint{{Consumer: "c", Epoch: first[0].Epoch, To: 1}}}
 		wrote(t, s, move) // nobody has claimed it
-		if _, err := b.Claim(t.Context(), "adam", "c", []int{0}); err == nil {
+		if _, err := b.Claim(t.Context(), "adam", "c", 1, []int{0}); err == nil {
 			t.Error("who has expired could claim")
 		}
 		renew("zoe")

@@ -10,11 +10,12 @@ import (
 func atomicity() promise {
 	p := promise{
 		name: "Atomicity",
-		says: "a commit is visible whole or not at all, its checkpoints, schedules and parked entries included",
+		says: "a commit is visible whole or not at all, its checkpoints, deliveries, schedules and parked entries included",
 		checks: []check{
 			{name: "readers see all events of a commit or none", heavy: true, run: wholeCommits},
 			{name: "events and checkpoints appear together", heavy: true, needs: []Capability{Leaser}, run: eventsWithCheckpoints},
 			{name: "parked entries and checkpoints appear together", heavy: true, needs: []Capability{Leaser, Parker}, run: parksWithCheckpoints},
+			{name: "deliveries and checkpoints appear together", heavy: true, needs: []Capability{Leaser, Deliverer}, run: deliveriesWithCheckpoints},
 			{name: "a schedule goes into the log and out of the schedules at once", heavy: true, needs: []Capability{Scheduler}, run: firedWhole},
 		},
 	}
@@ -55,6 +56,12 @@ func spoilers() []spoiler {
 		{"a parked entry that is gone", []Capability{Leaser, Parker}, eventstore.ErrFenced, func(_ *trial, c *eventstore.Commit) {
 			c.Unparks = append(c.Unparks, newID())
 		}},
+		{"an ack of an older attempt", []Capability{Leaser, Deliverer}, eventstore.ErrFenced, func(t *trial, c *eventstore.Commit) {
+			c.Acks = append(c.Acks, acked(t.older()))
+		}},
+		{"a return of an older attempt", []Capability{Leaser, Deliverer}, eventstore.ErrFenced, func(t *trial, c *eventstore.Commit) {
+			c.Returns = append(c.Returns, returned(t.older(), past(1), "too late"))
+		}},
 	}
 }
 
@@ -74,12 +81,28 @@ func refusedWhole(t *trial, spoil spoiler) {
 			kept := entry(lease, "kept", old)
 			t.commit(t.store, eventstore.Commit{Checkpoints: []eventstore.Checkpoint{checkpoint(lease, 0)}, Parks: []eventstore.Parked{kept}})
 			c.Parks = []eventstore.Parked{entry(lease, "lost", old)}
-			c.Unparks = []uuid.UUID{kept.ID}
+			c.Unparks, c.Redrives = []uuid.UUID{kept.ID}, []uuid.UUID{kept.ID}
+		}
+		if t.has(Deliverer) {
+			t.deliver(lease, 1, 2)
+			held := t.take(t.store, "whole", 2)
+			c.Deliveries = []eventstore.Delivery{toDeliver("whole", 3)}
+			c.Acks, c.Returns = []eventstore.Ack{acked(held[0])}, []eventstore.Return{returned(held[1], past(1), "lost")}
 		}
 		c.Checkpoints = []eventstore.Checkpoint{checkpoint(lease, 1)}
 	}
 	spoil.spoil(t, &c)
 	t.refused(t.store, c, spoil.target)
+}
+
+// older is a delivery in an attempt that is over.
+func (t *trial) older() eventstore.Delivery {
+	t.Helper()
+	t.deliver(t.feeder("whole-window"), 1)
+	d := t.takeOne(t.store, "whole-window")
+	t.commit(t.store, eventstore.Commit{Returns: []eventstore.Return{returned(d, past(1), "it failed")}})
+	t.takeOne(t.store, "whole-window")
+	return d
 }
 
 func wholeCommits(t *trial) {
@@ -172,43 +195,6 @@ func eventsWithCheckpoints(t *trial) {
 		h := head()
 		if stands := t.roster(other, "together").Position(); stands < h {
 			t.broken("the events stood at %d while the checkpoint committed with them stood at %d", h, stands)
-		}
-	}
-}
-
-func parksWithCheckpoints(t *trial) {
-	const events = 30
-	lease := t.claim(t.store, "member", "parking", 1)[0]
-	t.add(t.store, "parked-1", eventsOf(events, "handled")...)
-	handled, other := t.all(t.store), t.another()
-	done := make(chan struct{})
-	defer func() { <-done }()
-	go func() {
-		defer close(done)
-		for i, e := range handled {
-			p := eventstore.Position(i)
-			lease.Position = p
-			c := eventstore.Commit{
-				Checkpoints: []eventstore.Checkpoint{checkpoint(lease, p+1)},
-				Parks:       []eventstore.Parked{entry(lease, "key", e)},
-			}
-			if _, err := t.store.Commit(t.ctx, c); err != nil {
-				t.Errorf("could not try whether %s: %v", t.says, err)
-				return
-			}
-		}
-	}()
-	for over := false; !over && !t.Failed(); {
-		select {
-		case <-done:
-			over = true
-		default:
-		}
-		stands := t.roster(other, "parking").Position()
-		parked := len(t.parked(other, eventstore.ParkedFilter{}))
-		now := t.roster(other, "parking").Position()
-		if parked < int(stands) || parked > int(now) {
-			t.broken("the checkpoint went from %d to %d while %d entries were parked", stands, now, parked)
 		}
 	}
 }

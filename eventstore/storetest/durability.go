@@ -38,6 +38,25 @@ func (t *trial) fill() {
 			}
 			t.commit(t.store, c)
 		}
+		t.fillConsumers()
+	}
+}
+
+// fillConsumers has a consumer redefined, one paused, an entry redriven, and deliveries of every kind.
+func (t *trial) fillConsumers() {
+	t.Helper()
+	t.redefined(t.store, t.defineAs(t.store, wholly("filled anew")))
+	t.define(t.store, "filled and paused", 2)
+	if t.has(Controller) {
+		t.pause(t.store, "filled and paused", true)
+	}
+	if t.has(Parker) {
+		t.commit(t.store, eventstore.Commit{Redrives: []uuid.UUID{t.parked(t.store, eventstore.ParkedFilter{})[0].ID}})
+	}
+	if t.has(Deliverer) {
+		t.deliver(t.feeder("filled window"), 1, 2, 3)
+		got := t.take(t.store, "filled window", 2)
+		t.commit(t.store, eventstore.Commit{Returns: []eventstore.Return{returned(got[0], past(1), "it failed")}})
 	}
 }
 
@@ -62,6 +81,12 @@ func survivesClose(t *trial) {
 	other := t.another()
 	if after := t.dump(other); after != before {
 		t.brokenNow("the log changed while nobody had it open:\n%s", difference(before, after))
+	}
+	if t.has(Leaser) && t.has(Deliverer) {
+		got := t.take(other, "filled window", 10)
+		if len(got) != 2 || got[0].Attempt != 2 || len(got[0].Failures) != 1 || got[0].Failures[0].Error != "it failed" || got[1].Attempt != 1 {
+			t.broken("of three deliveries one had failed once, one is in somebody's hands, and one was never handed out; handed out is now %+v", got)
+		}
 	}
 	n := len(t.all(other))
 	if r := t.add(other, "fill-1", event("filled")); r.Position != eventstore.Position(n+1) || r.Version() != 2 {

@@ -148,7 +148,7 @@ func unknownLane(t *trial) {
 func sharedLease(t *trial) {
 	stores := t.pair()
 	l := t.claim(t.store, "owner", "fenced", 1)[0]
-	meet := meeting(racers)
+	meet := meeting()
 	const rounds = 10
 	var mu sync.Mutex
 	won := map[int]int{}
@@ -189,7 +189,7 @@ func passingOn(t *trial) {
 		for t.ctx.Err() == nil {
 			_, err := leaser.Renew(t.ctx, eventstore.Member{ID: member, Consumers: []string{"passed"}}, long)
 			if err == nil && len(held) == 0 {
-				held, err = leaser.Claim(t.ctx, member, "passed", []int{0})
+				held, err = leaser.Claim(t.ctx, member, "passed", 1, []int{0})
 			}
 			if err != nil {
 				t.Errorf("could not try whether %s: %v", t.says, err)

@@ -137,14 +137,14 @@ func (i immortal) Renew(ctx context.Context, m eventstore.Member, _ time.Duratio
 // generous takes a partition from its owner for whoever claims it.
 type generous struct{ *memory.Backend }
 
-func (g generous) Claim(ctx context.Context, member, consumer string, partitions []int) ([]eventstore.Lease, error) {
+func (g generous) Claim(ctx context.Context, member, consumer string, generation int64, partitions []int) ([]eventstore.Lease, error) {
 	r, _ := g.Roster(ctx, consumer)
 	for i, p := range r.Partitions {
 		if slices.Contains(partitions, i) && p.Owner != "" && p.Owner != member {
 			_ = g.Release(ctx, p.Owner, []eventstore.Lease{{Consumer: consumer, Partition: i, Epoch: p.Epoch}})
 		}
 	}
-	return g.Backend.Claim(ctx, member, consumer, partitions)
+	return g.Backend.Claim(ctx, member, consumer, generation, partitions)
 }
 
 // careless releases whatever stands under the lease's number.

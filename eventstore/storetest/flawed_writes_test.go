@@ -72,7 +72,8 @@ func splitting(ctx context.Context, b *memory.Backend, c eventstore.Commit) (eve
 		return commitOne(ctx, b, c)
 	}
 	events, rest := c, c
-	events.Checkpoints, events.Parks, events.Unparks = nil, nil, nil
+	events.Checkpoints, events.Parks, events.Unparks, events.Redrives = nil, nil, nil, nil
+	events.Deliveries, events.Acks, events.Returns = nil, nil, nil
 	rest.Appends, rest.Schedules, rest.Unless = nil, nil, nil
 	r, err := commitOne(ctx, b, events)
 	if err == nil {
@@ -96,7 +97,7 @@ func checkpointLater(ctx context.Context, b *memory.Backend, c eventstore.Commit
 
 // pieceByPiece writes each append by itself once nothing speaks against the commit.
 func pieceByPiece(ctx context.Context, b *memory.Backend, c eventstore.Commit) (eventstore.Result, error) {
-	if len(c.Appends) < 2 || len(c.Checkpoints)+len(c.Unparks)+len(c.Schedules)+len(c.Cancels) > 0 || conflicts(ctx, b, c) != nil || known(ctx, b, c) || taken(ctx, b, c) {
+	if len(c.Appends) < 2 || entriesOf(c) > 0 || conflicts(ctx, b, c) != nil || known(ctx, b, c) || taken(ctx, b, c) {
 		return commitOne(ctx, b, c)
 	}
 	var sum eventstore.Result
@@ -177,7 +178,7 @@ func fresh(c eventstore.Commit) eventstore.Commit {
 // doubling writes again what is sent again, if it is one event and nothing else.
 func doubling(ctx context.Context, b *memory.Backend, c eventstore.Commit) (eventstore.Result, error) {
 	alone := len(c.Appends) == 1 && len(c.Appends[0].Events) == 1 && c.Appends[0].Expect == eventstore.Any
-	if alone && len(c.Unless)+len(c.Checkpoints)+len(c.Unparks)+len(c.Schedules)+len(c.Cancels) == 0 && known(ctx, b, c) {
+	if alone && len(c.Unless)+entriesOf(c) == 0 && known(ctx, b, c) {
 		c = fresh(c)
 	}
 	return commitOne(ctx, b, c)

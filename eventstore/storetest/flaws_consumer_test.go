@@ -16,6 +16,13 @@ func consumerFlaws() []flaw {
 			caught: "Fencing/who has lost the lease can change nothing",
 			says:   "it must be refused: fenced",
 			also: []string{
+				"Control/a pause fences every owner and keeps positions",
+				"Control/a reset moves all partitions and fences every owner",
+				"Definitions/a redefinition fences every owner and keeps positions",
+				"Definitions/new partitions begin where the old ones stood",
+				"Definitions/no epoch of a former owner is ever valid again",
+				"Deliveries/a paused consumer hands out nothing",
+				"Deliveries/nothing is delivered under a lease that was lost",
 				"Atomicity/nothing is left of a commit refused for a stale epoch in its last checkpoint",
 				"Fencing/a checkpoint for what nobody defined or owns is refused",
 				"Fencing/one stale checkpoint refuses the whole commit",
@@ -32,6 +39,8 @@ func consumerFlaws() []flaw {
 			caught: "Fencing/a checkpoint from elsewhere is refused",
 			says:   "it must be refused: fenced",
 			also: []string{
+				"Deliveries/nothing is delivered under a lease that was lost",
+				"Deliveries/an ack sent again with its events comes to the first result, and alone is refused",
 				"Fencing/of two who hold the same lease each step is made by exactly one",
 				"Fencing/one stale checkpoint refuses the whole commit",
 				"Idempotence/a checkpoint that stands already counts as made",
@@ -46,6 +55,8 @@ func consumerFlaws() []flaw {
 			caught: "Idempotence/sent again it writes nothing: checkpoints alone",
 			says:   "failed with",
 			also: []string{
+				"Idempotence/sent again it writes nothing: a checkpoint with a delivery",
+				"Deliveries/an ack sent again with its events comes to the first result, and alone is refused",
 				"Idempotence/a checkpoint that stands already counts as made",
 				"Idempotence/sent again it writes nothing: a checkpoint with a parked entry",
 				"Idempotence/sent again it writes nothing: a checkpoint with an entry taken back",
@@ -65,6 +76,8 @@ func consumerFlaws() []flaw {
 			caught: "Fencing/a parked entry is taken back exactly once",
 			says:   "it must be refused: fenced",
 			also: []string{
+				"Control/a reset forgets the entries after its position, and no others",
+				"Parking/entries taken back are refused a second time, and the error names the one that is gone",
 				"Atomicity/nothing is left of a commit refused for a parked entry that is gone",
 				"Fencing/of many who take back one entry exactly one may commit",
 			},
@@ -76,36 +89,40 @@ func consumerFlaws() []flaw {
 					}
 				}
 				c.Unparks = there
-				if len(c.Appends)+len(c.Checkpoints)+len(c.Unparks)+len(c.Schedules)+len(c.Cancels) == 0 {
+				if len(c.Appends)+entriesOf(c) == 0 {
 					return eventstore.Result{}, nil
 				}
 				return commitOne(ctx, b, c)
 			}),
 		},
 		{
-			name:   "a backend that overwrites a parked entry",
-			caught: "Parking/to park the same entry again changes nothing",
-			says:   "parked again with other contents",
+			name:   "a backend that parks an entry again as if for the first time",
+			caught: "Parking/an entry parked again is replaced, but for when it was first parked",
+			says:   "and now it says",
+			also: []string{
+				"Idempotence/sent again it writes nothing: a checkpoint with a parked entry",
+				"Parking/an entry taken back and parked in one commit is replaced",
+			},
 			wrap: commits(func(ctx context.Context, b *memory.Backend, c eventstore.Commit) (eventstore.Result, error) {
-				c.Unparks = slices.Clone(c.Unparks)
-				for p, err := range b.Parked(ctx, eventstore.ParkedFilter{}) {
-					if err != nil {
-						return eventstore.Result{}, err
-					}
-					for _, again := range c.Parks {
-						if again.ID == p.ID && !slices.Contains(c.Unparks, p.ID) {
-							c.Unparks = append(c.Unparks, p.ID)
-						}
+				again := slices.DeleteFunc(slices.Clone(c.Parks), func(p eventstore.Parked) bool { return !isParked(ctx, b, p.ID) })
+				r, err := commitOne(ctx, b, c)
+				for _, p := range again {
+					if err == nil {
+						_, _ = commitOne(ctx, b, eventstore.Commit{Unparks: []uuid.UUID{p.ID}})
+						_, _ = commitOne(ctx, b, eventstore.Commit{Parks: []eventstore.Parked{p}})
 					}
 				}
-				return commitOne(ctx, b, c)
+				return r, err
 			}),
 		},
 		{
 			name:   "a backend that ignores the key of a filter",
-			caught: "Parking/a filter selects by consumer, partition and key",
+			caught: "Parking/a filter selects by consumer, key, id and group",
 			says:   "the filter",
-			wrap:   func(b *memory.Backend) eventstore.Backend { return keyless{b} },
+			also: []string{
+				"Parking/an entry parked again is replaced, but for when it was first parked",
+			},
+			wrap: func(b *memory.Backend) eventstore.Backend { return keyless{b} },
 		},
 		{
 			name:   "a backend that fires early",
@@ -174,9 +191,12 @@ func consumerFlaws() []flaw {
 			name:   "a backend that wakes nobody",
 			caught: "Waiting/a commit wakes who waits",
 			says:   "waited in vain",
-			also:   []string{"Waiting/a firing wakes who waits", "Waiting/a wait for what has happened already returns at once"},
-			hangs:  true,
-			wrap:   func(b *memory.Backend) eventstore.Backend { return sleepy{b} },
+			also: []string{
+				"Waiting/what can be taken wakes who waits",
+				"Waiting/a firing wakes who waits", "Waiting/a wait for what has happened already returns at once",
+			},
+			hangs: true,
+			wrap:  func(b *memory.Backend) eventstore.Backend { return sleepy{b} },
 		},
 	}
 }

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"slices"
 
 	"github.com/necrostack/necrostack/backends/memory"
 	"github.com/necrostack/necrostack/eventstore"
@@ -9,7 +10,7 @@ import (
 
 // flaws lists backends that are broken on purpose, each in one way.
 func flaws() []flaw {
-	return append(append(readFlaws(), writeFlaws()...), consumerFlaws()...)
+	return slices.Concat(readFlaws(), writeFlaws(), consumerFlaws(), parkingFlaws(), controlFlaws(), deliveryFlaws(), snapshotFlaws())
 }
 
 // flawedCommit changes what happens to each commit.

@@ -96,6 +96,7 @@ func writeFlaws() []flaw {
 			may: append(slices.Clone(races), "Guard/of racers with the same condition exactly one wins: by type",
 				"Guard/no event of an unconditional writer slips behind a condition",
 				"Atomicity/nothing is left of a commit refused for its last condition",
+				"Deliveries/an ack and the events of its commit are one",
 				"Idempotence/ids are checked before fences and fences before conditions",
 				"Queries/a query of many items and names selects what any of them does",
 				"Schedules/what fired counts for expectations and conditions"),
@@ -126,8 +127,12 @@ func writeFlaws() []flaw {
 			name:   "a backend that splits a commit",
 			caught: "Atomicity/nothing is left of a commit refused for a stale epoch in its last checkpoint",
 			says:   "was refused, and yet it changed something",
-			also:   []string{"Atomicity/nothing is left of a commit refused for a parked entry that is gone"},
-			wrap:   commits(splitting),
+			also: []string{
+				"Atomicity/nothing is left of a commit refused for an ack of an older attempt",
+				"Atomicity/nothing is left of a commit refused for a return of an older attempt",
+				"Atomicity/nothing is left of a commit refused for a parked entry that is gone",
+			},
+			wrap: commits(splitting),
 		},
 		{
 			name:   "a backend that shows a commit piece by piece",

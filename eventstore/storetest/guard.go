@@ -60,7 +60,7 @@ const racers = 8
 // rounds without exactly one winner, and losers who were not told of a conflict.
 func (t *trial) race(rounds int, read func(i int, s *eventstore.Store), commit func(i int, s *eventstore.Store) (eventstore.Result, error)) {
 	stores := append(t.pair(), t.pair()...)[1:]
-	meet := meeting(racers)
+	meet := meeting()
 	var mu sync.Mutex
 	won := make([][]eventstore.Position, rounds)
 	together(racers, func(i int) {

@@ -23,7 +23,7 @@ type Harness struct {
 	// does not implement are skipped. Defaults to none.
 	Require []Capability
 
-	patience time.Duration // how long a check may take before it counts as hanging. Defaults to a minute
+	Patience time.Duration // how long a check may take before it counts as hanging. Defaults to a minute
 }
 
 // Capability is an optional interface of backends, by its name in package eventstore.
@@ -31,14 +31,19 @@ type Capability string
 
 // The optional interfaces that the suite has tests for.
 const (
-	Waker     Capability = "Waker"
-	Leaser    Capability = "Leaser"
-	Scheduler Capability = "Scheduler"
-	Parker    Capability = "Parker"
+	Waker       Capability = "Waker"
+	Leaser      Capability = "Leaser"
+	Controller  Capability = "Controller"
+	Deliverer   Capability = "Deliverer"
+	Scheduler   Capability = "Scheduler"
+	Parker      Capability = "Parker"
+	Snapshotter Capability = "Snapshotter"
 )
 
 // Everything lists all optional interfaces, for Harness.Require.
-func Everything() []Capability { return []Capability{Waker, Leaser, Scheduler, Parker} }
+func Everything() []Capability {
+	return []Capability{Waker, Leaser, Controller, Deliverer, Scheduler, Parker, Snapshotter}
+}
 
 // of reports whether the backend implements the interface.
 func (c Capability) of(b eventstore.Backend) (ok bool) {
@@ -47,10 +52,16 @@ func (c Capability) of(b eventstore.Backend) (ok bool) {
 		_, ok = b.(eventstore.Waker)
 	case Leaser:
 		_, ok = b.(eventstore.Leaser)
+	case Controller:
+		_, ok = b.(eventstore.Controller)
+	case Deliverer:
+		_, ok = b.(eventstore.Deliverer)
 	case Scheduler:
 		_, ok = b.(eventstore.Scheduler)
 	case Parker:
 		_, ok = b.(eventstore.Parker)
+	case Snapshotter:
+		_, ok = b.(eventstore.Snapshotter)
 	}
 	return ok
 }
@@ -75,8 +86,8 @@ type check struct {
 func suite() []promise {
 	return []promise{
 		order(), versions(), atomicity(), guard(), durability(), idempotence(), immutability(), fencing(),
-		reads(), queries(), conditions(), leases(), schedules(), parking(), cancellation(), limits(), waiting(),
-		modelled(), linearizable(),
+		reads(), queries(), conditions(), leases(), definitions(), control(), deliveries(), schedules(), parking(),
+		snapshots(), cancellation(), limits(), waiting(), modelled(), linearizable(),
 	}
 }
 
@@ -99,7 +110,7 @@ func Run(t *testing.T, h Harness) {
 // try runs one check on a fresh log.
 func (h Harness) try(tb testing.TB, p promise, c check) {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(tb.Context(), cmp.Or(h.patience, time.Minute))
+	ctx, cancel := context.WithTimeout(tb.Context(), cmp.Or(h.Patience, time.Minute))
 	tb.Cleanup(cancel)
 	t := &trial{TB: tb, h: h, promise: fmt.Sprintf("%s (%s)", p.name, p.says), says: c.name, ctx: ctx}
 	t.connect = h.Open(tb)

@@ -46,7 +46,7 @@ type resendable struct {
 }
 
 func resends() []resendable {
-	leased, scheduled := []Capability{Leaser}, []Capability{Scheduler}
+	leased, scheduled, delivered := []Capability{Leaser}, []Capability{Scheduler}, []Capability{Leaser, Deliverer}
 	return []resendable{
 		{"one event", nil, func(*trial) eventstore.Commit {
 			return appends(to("again-1", event("sent")))
@@ -90,6 +90,29 @@ func resends() []resendable {
 			c := appends(to("again-1", event("redriven")))
 			c.Unparks = []uuid.UUID{p.ID}
 			return c
+		}},
+		{"a checkpoint with a delivery", delivered, func(t *trial) eventstore.Commit {
+			c := delivering(t.feeder("again"), toDeliver("again", 1))
+			c.Checkpoints[0].To = 1
+			return c
+		}},
+		{"events with a delivery that is done", delivered, func(t *trial) eventstore.Commit {
+			t.deliver(t.feeder("again"), 1, 2)
+			c := appends(to("again-1", eventsOf(2, "sent")...))
+			c.Acks = []eventstore.Ack{acked(t.takeOne(t.store, "again"))}
+			return c
+		}},
+		{"events with a delivery returned", delivered, func(t *trial) eventstore.Commit {
+			t.deliver(t.feeder("again"), 1)
+			c := appends(to("again-1", event("sent")))
+			c.Returns = []eventstore.Return{returned(t.takeOne(t.store, "again"), past(1), "it failed")}
+			return c
+		}},
+		{"a redrive alone", []Capability{Leaser, Parker}, func(t *trial) eventstore.Commit {
+			l := t.claim(t.store, "sender", "again", 1)[0]
+			p := entry(l, "key", t.all(t.store)[0])
+			t.park(l, p)
+			return eventstore.Commit{Redrives: []uuid.UUID{p.ID}}
 		}},
 		{"schedules alone", scheduled, func(*trial) eventstore.Commit {
 			return eventstore.Commit{Schedules: []eventstore.Schedule{

@@ -24,6 +24,7 @@ func immutability() promise {
 			{name: "changing what was read changes nothing stored", run: changeRead},
 			{name: "changing a schedule given or returned changes nothing stored", needs: []Capability{Scheduler}, run: changeSchedule},
 			{name: "changing a parked entry given or returned changes nothing stored", needs: []Capability{Leaser, Parker}, run: changeParked},
+			{name: "changing a delivery given or returned changes nothing stored", needs: []Capability{Leaser, Deliverer}, run: changeDelivery},
 			{name: "changing a roster changes nothing stored", needs: []Capability{Leaser}, run: changeRoster},
 			{name: "later commits change nothing of earlier events", run: laterCommits},
 		},
@@ -204,6 +205,27 @@ func changeParked(t *trial) {
 			t.brokenNow("a parked entry was changed where it was %s, and the stored one is now\n\t%s, not\n\t%s", which, is, want)
 		}
 		got.Failures[0].Error = "spoilt"
+	}
+}
+
+func changeDelivery(t *trial) {
+	t.deliver(t.feeder("keeper"), 1)
+	for n := range 4 {
+		d := t.takeOne(t.store, "keeper")
+		if len(d.Failures) != n || n > 0 && d.Failures[0].Error != "first" {
+			t.brokenNow("a delivery was changed where it was returned, and now it has the failures %v", d.Failures)
+		}
+		why := "later"
+		if n == 0 {
+			why = "first"
+		}
+		c := eventstore.Commit{Returns: []eventstore.Return{returned(d, past(1), why)}}
+		t.commit(t.store, c)
+		c.Returns[0].Failure.Error = "spoilt"
+		for i := range d.Failures {
+			d.Failures[i].Error = "spoilt"
+		}
+		_ = append(d.Failures, eventstore.Failure{Error: "spoilt"})
 	}
 }
 

@@ -25,6 +25,9 @@ func leases() promise {
 			{name: "a release of a lease that has passed on changes nothing", run: staleRelease},
 			{name: "a member that is not renewed loses its partitions to who claims them", heavy: true, run: expiry},
 			{name: "a member that was not renewed keeps what nobody has claimed", heavy: true, run: expiryUnclaimed},
+			{name: "a lease says how many owners were lost without moving the partition", heavy: true, run: lostCounts},
+			{name: "an owner that moved the partition counts not with those before it", heavy: true, run: lostProgress},
+			{name: "who releases a partition or leaves is not lost", run: lostNot},
 			{name: "only live members may claim", run: deadClaim},
 			{name: "names and numbers beyond the limits are refused", run: leaseLimits},
 		},
@@ -43,13 +46,19 @@ func (t *trial) leaser(s *eventstore.Store) eventstore.Leaser {
 
 func (t *trial) define(s *eventstore.Store, consumer string, partitions int) {
 	t.Helper()
-	_, err := t.leaser(s).Define(t.ctx, eventstore.Consumer{Name: consumer, Partitions: partitions})
-	t.need(err, "define consumer %s", consumer)
+	t.defineAs(s, eventstore.Consumer{Name: consumer, Partitions: partitions})
+}
+
+func (t *trial) defineAs(s *eventstore.Store, c eventstore.Consumer) eventstore.Consumer {
+	t.Helper()
+	defined, err := t.leaser(s).Define(t.ctx, c)
+	t.need(err, "define consumer %s", c.Name)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !slices.Contains(t.consumers, consumer) {
-		t.consumers = append(t.consumers, consumer)
+	if !slices.Contains(t.consumers, c.Name) {
+		t.consumers = append(t.consumers, c.Name)
 	}
+	return defined
 }
 
 func (t *trial) renew(s *eventstore.Store, member, consumer string, ttl time.Duration) eventstore.Roster {
@@ -71,7 +80,7 @@ func (t *trial) roster(s *eventstore.Store, consumer string) eventstore.Roster {
 
 func (t *trial) claimSome(s *eventstore.Store, member, consumer string, partitions ...int) []eventstore.Lease {
 	t.Helper()
-	leases, err := t.leaser(s).Claim(t.ctx, member, consumer, partitions)
+	leases, err := t.leaser(s).Claim(t.ctx, member, consumer, t.roster(s, consumer).Generation, partitions)
 	t.need(err, "claim partitions %v of %s for %s", partitions, consumer, member)
 	return leases
 }
@@ -158,7 +167,7 @@ func rosterTells(t *trial) {
 	leases := t.claimSome(t.store, "adam", "told", 1)
 	t.commit(t.store, eventstore.Commit{Checkpoints: []eventstore.Checkpoint{checkpoint(leases[0], 8)}})
 	want := eventstore.Roster{
-		Consumer: "told", Members: []string{"adam", "zoe"},
+		Consumer: "told", Generation: 1, Members: []string{"adam", "zoe"}, Redrives: t.roster(other, "told").Redrives,
 		Partitions: []eventstore.Partition{{}, {Owner: "adam", Epoch: leases[0].Epoch, Position: 8}, {}},
 	}
 	for _, s := range []*eventstore.Store{t.store, other} {
@@ -200,7 +209,7 @@ func claimRace(t *trial) {
 	var mu sync.Mutex
 	owners := map[int][]string{}
 	together(racers, func(i int) {
-		leases, err := t.leaser(stores[i%2]).Claim(t.ctx, members[i], "raced", upTo(partitions))
+		leases, err := t.leaser(stores[i%2]).Claim(t.ctx, members[i], "raced", 1, upTo(partitions))
 		if err != nil {
 			t.broken("one of %d claimants was told: %v", racers, err)
 		}

@@ -56,7 +56,7 @@ func (t *trial) expire(consumer string) eventstore.Lease {
 	t.until("a member that was just renewed could claim", func() bool {
 		t.renew(t.store, "adam", consumer, short)
 		var err error
-		leases, err = t.leaser(t.store).Claim(t.ctx, "adam", consumer, []int{0})
+		leases, err = t.leaser(t.store).Claim(t.ctx, "adam", consumer, 1, []int{0})
 		return err == nil
 	})
 	t.until("the member had expired", func() bool { return len(t.roster(t.store, consumer).Members) == 0 })
@@ -99,12 +99,12 @@ func expiryUnclaimed(t *trial) {
 
 func deadClaim(t *trial) {
 	t.define(t.store, "claimed", 1)
-	if got, err := t.leaser(t.store).Claim(t.ctx, "never renewed", "claimed", []int{0}); err == nil {
+	if got, err := t.leaser(t.store).Claim(t.ctx, "never renewed", "claimed", 1, []int{0}); err == nil {
 		t.broken("a member that was never renewed claimed %+v", got)
 	}
 	t.renew(t.store, "left", "claimed", long)
 	t.need(t.leaser(t.store).Leave(t.ctx, "left"), "leave")
-	if got, err := t.leaser(t.store).Claim(t.ctx, "left", "claimed", []int{0}); err == nil {
+	if got, err := t.leaser(t.store).Claim(t.ctx, "left", "claimed", 1, []int{0}); err == nil {
 		t.broken("a member that had left claimed %+v", got)
 	}
 }
@@ -132,7 +132,7 @@ func leaseLimits(t *trial) {
 	t.define(t.store, "limited", 2)
 	t.renew(t.store, "member", "limited", long)
 	for _, n := range []int{-1, 2} {
-		if got, err := leaser.Claim(t.ctx, "member", "limited", []int{n}); !errors.Is(err, eventstore.ErrInvalid) {
+		if got, err := leaser.Claim(t.ctx, "member", "limited", 1, []int{n}); !errors.Is(err, eventstore.ErrInvalid) {
 			t.broken("a claim of partition %d of a consumer with two came to %+v, %v, not %q", n, got, err, eventstore.ErrInvalid)
 		}
 	}

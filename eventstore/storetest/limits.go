@@ -17,11 +17,13 @@ func limits() promise {
 			{name: "names that are no names are refused", heavy: true, run: func(t *trial) { refuseBeforeIO(t, badNames()) }},
 			{name: "events and commits beyond the limits are refused", heavy: true, run: func(t *trial) { refuseBeforeIO(t, badEvents()) }},
 			{name: "checkpoints, parks, schedules and conditions beyond the limits are refused", heavy: true, run: func(t *trial) { refuseBeforeIO(t, badEntries()) }},
+			{name: "deliveries, acks and returns beyond the limits are refused", heavy: true, run: func(t *trial) { refuseBeforeIO(t, badDeliveries()) }},
 			{name: "limits hold for what comes with the context, too", run: badContext},
 			{name: "limits that were set hold", run: limitsSet},
 			{name: "reads beyond the limits are refused", heavy: true, run: badReads},
 			{name: "what is exactly at the limits is stored", heavy: true, run: atTheLimits},
 			{name: "entries exactly at the limits are stored", heavy: true, needs: []Capability{Leaser, Parker, Scheduler}, run: entriesAtTheLimits},
+			{name: "a full window is delivered, handed out and settled at once", heavy: true, needs: []Capability{Leaser, Deliverer}, run: fullWindow},
 		},
 	}
 }
@@ -41,7 +43,10 @@ func goodCommit() eventstore.Commit {
 	c.Checkpoints = []eventstore.Checkpoint{{Consumer: "good", Epoch: 1, To: 1}}
 	c.Parks = []eventstore.Parked{{ID: newID(), Consumer: "good", Key: "key", Position: 1, Event: newID(), Failures: make([]eventstore.Failure, 1)}}
 	c.Schedules = []eventstore.Schedule{later(future(1), "good-1", event("good", "tag"), event("good"))}
-	c.Cancels, c.Unparks = []uuid.UUID{newID()}, []uuid.UUID{newID()}
+	c.Deliveries = []eventstore.Delivery{toDeliver("good", 1)}
+	c.Acks = []eventstore.Ack{{Consumer: "settler", ID: newID(), Attempt: 1}}
+	c.Returns = []eventstore.Return{{Ack: eventstore.Ack{Consumer: "settler", ID: newID(), Attempt: 1}, Due: future(1)}}
+	c.Cancels, c.Unparks, c.Redrives = []uuid.UUID{newID()}, []uuid.UUID{newID()}, []uuid.UUID{newID()}
 	return c
 }
 
@@ -92,7 +97,9 @@ func badNames() (faults []fault) {
 			"append 1: stream":                     func(c *eventstore.Commit) { c.Appends[0].Stream = eventstore.Stream(name) },
 			"append 1: event 2: type":              func(c *eventstore.Commit) { c.Appends[0].Events[1].Type = name },
 			"append 1: event 1: tag":               func(c *eventstore.Commit) { c.Appends[0].Events[0].Tags = []string{"tag", name} },
-			"checkpoint 1: consumer":               func(c *eventstore.Commit) { c.Parks, c.Checkpoints[0].Consumer = nil, name },
+			"checkpoint 1: consumer":               func(c *eventstore.Commit) { c.Parks, c.Deliveries, c.Checkpoints[0].Consumer = nil, nil, name },
+			"ack 1: consumer":                      func(c *eventstore.Commit) { c.Acks[0].Consumer = name },
+			"return 1: consumer":                   func(c *eventstore.Commit) { c.Returns[0].Consumer = name },
 			"park 1: key":                          func(c *eventstore.Commit) { c.Parks[0].Key = name },
 			"schedule 1: stream":                   func(c *eventstore.Commit) { c.Schedules[0].Append.Stream = eventstore.Stream(name) },
 			"schedule 1: event 2: type":            func(c *eventstore.Commit) { c.Schedules[0].Append.Events[1].Type = name },

@@ -86,7 +86,7 @@ func badEvents() []fault {
 // badEntries are faults of everything else that a commit may have.
 func badEntries() []fault {
 	lane := func(spoil func(x *eventstore.Checkpoint)) func(*eventstore.Commit) {
-		return func(c *eventstore.Commit) { c.Parks = nil; spoil(&c.Checkpoints[0]) }
+		return func(c *eventstore.Commit) { c.Parks, c.Deliveries = nil, nil; spoil(&c.Checkpoints[0]) }
 	}
 	park := func(spoil func(p *eventstore.Parked)) func(*eventstore.Commit) {
 		return func(c *eventstore.Commit) { spoil(&c.Parks[0]) }
@@ -113,6 +113,8 @@ func badEntries() []fault {
 		{"negative attempts", "park 1: position", park(func(p *eventstore.Parked) { p.Attempts = -1 })},
 		{"absurd attempts", "park 1: position", park(func(p *eventstore.Parked) { p.Attempts = math.MaxInt32 + 1 })},
 		{"too many failures", "park 1: failures", park(func(p *eventstore.Parked) { p.Failures = make([]eventstore.Failure, 33) })},
+		{"a park due before 1970", "park 1: due", park(func(p *eventstore.Parked) { p.Due = time.Date(1969, 12, 31, 0, 0, 0, 0, time.UTC) })},
+		{"a park due in the far future", "park 1: due", park(func(p *eventstore.Parked) { p.Due = time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC) })},
 		{"a failure that is too long", "park 1: failure", park(func(p *eventstore.Parked) { p.Failures[0].Error = strings.Repeat("x", 4<<10+1) })},
 		{"a failure that is not UTF-8", "park 1: failure", park(func(p *eventstore.Parked) { p.Failures[0].Error = "\xff" })},
 		{"a failure with a NUL", "park 1: failure", park(func(p *eventstore.Parked) { p.Failures[0].Error = "\x00" })},
@@ -120,6 +122,9 @@ func badEntries() []fault {
 		{"a failure before all time", "park 1: failure", park(func(p *eventstore.Parked) { p.Failures[0].At = time.Date(-5000, 1, 1, 0, 0, 0, 0, time.UTC) })},
 		{"too many parks", "commit", func(c *eventstore.Commit) { c.Parks = make([]eventstore.Parked, 10_001) }},
 		{"too many unparks", "commit", func(c *eventstore.Commit) { c.Unparks = make([]uuid.UUID, 10_001) }},
+		{"too many redrives", "commit", func(c *eventstore.Commit) { c.Redrives = make([]uuid.UUID, 10_001) }},
+		{"a park under another consumer's ack", "park 1: checkpoint", func(c *eventstore.Commit) { c.Checkpoints = nil; c.Acks[0].Consumer = "other" }},
+		{"a park under a return", "park 1: checkpoint", func(c *eventstore.Commit) { c.Checkpoints = nil; c.Returns[0].Consumer = "good" }},
 
 		{"a schedule without an id", "schedule 1: id", timer(func(s *eventstore.Schedule) { s.ID = uuid.Nil })},
 		{"a schedule without a time", "schedule 1: due", timer(func(s *eventstore.Schedule) { s.Due = time.Time{} })},

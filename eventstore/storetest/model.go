@@ -14,7 +14,10 @@ type model struct {
 	timers []modelTimer
 	parked []eventstore.Parked
 	lanes  []modelLane
-	sent   []sentCommit // every commit that was accepted
+	window []modelDelivery
+	paused map[string]bool // by consumer
+	drives map[string]int  // by consumer: how often Roster.Redrives had to grow
+	sent   []sentCommit    // every commit that was accepted
 }
 
 type modelTimer struct {
@@ -158,6 +161,9 @@ func (m *model) fenced(c eventstore.Commit) (applied bool, err error) {
 			return false, eventstore.ErrFenced
 		}
 	}
+	if !m.holds(c) {
+		return false, eventstore.ErrFenced
+	}
 	return false, nil
 }
 
@@ -172,15 +178,8 @@ func (m *model) apply(c eventstore.Commit) eventstore.Result {
 	for _, s := range c.Schedules {
 		m.timers = append(m.timers, modelTimer{Schedule: s})
 	}
-	for _, id := range c.Unparks {
-		i := m.entry(id)
-		m.parked = slices.Delete(m.parked, i, i+1)
-	}
-	for _, p := range c.Parks {
-		if m.entry(p.ID) < 0 {
-			m.parked = append(m.parked, p)
-		}
-	}
+	m.park(c)
+	m.deliver(c)
 	for _, x := range c.Checkpoints {
 		m.lane(x.Consumer, x.Partition).position = x.To
 	}

@@ -96,12 +96,20 @@ func (r *run) drawCommit(rt *rapid.T) (c eventstore.Commit) {
 			c.Cancels = []uuid.UUID{r.m.timers[rapid.IntRange(0, n-1).Draw(rt, "timer")].ID}
 		}
 	}
-	if r.has(Parker) && rapid.IntRange(0, 3).Draw(rt, "unpark") == 0 {
+	if r.has(Deliverer) {
+		r.drawSettled(rt, &c)
+	}
+	if r.has(Parker) {
 		ids := []uuid.UUID{{15: 255}} // one that never was
 		for _, p := range r.m.parked {
 			ids = append(ids, p.ID, p.ID)
 		}
-		c.Unparks = []uuid.UUID{rapid.SampledFrom(ids).Draw(rt, "unpark")}
+		if rapid.IntRange(0, 3).Draw(rt, "unpark") == 0 {
+			c.Unparks = []uuid.UUID{rapid.SampledFrom(ids).Draw(rt, "unpark")}
+		}
+		if rapid.IntRange(0, 3).Draw(rt, "redrive") == 0 {
+			c.Redrives = rapid.SliceOfN(rapid.SampledFrom(ids), 1, 2).Draw(rt, "redrives")
+		}
 	}
 	return c
 }
@@ -125,6 +133,9 @@ func (r *run) drawCheckpoints(rt *rapid.T, c *eventstore.Commit) {
 		if r.has(Parker) && rapid.IntRange(0, 2).Draw(rt, "park") == 0 {
 			c.Parks = append(c.Parks, r.drawParked(rt, x))
 		}
+		if r.has(Deliverer) && rapid.IntRange(0, 1).Draw(rt, "deliver") == 0 {
+			c.Deliveries = append(c.Deliveries, r.drawDelivery(rt, x.Consumer, c))
+		}
 	}
 }
 
@@ -134,6 +145,9 @@ func (r *run) drawParked(rt *rapid.T, under eventstore.Checkpoint) eventstore.Pa
 		Key:      rapid.SampledFrom([]string{"k", "l"}).Draw(rt, "key"),
 		Position: eventstore.Position(rapid.IntRange(1, 5).Draw(rt, "position")),
 		Attempts: rapid.IntRange(0, 3).Draw(rt, "attempts"),
+	}
+	if rapid.Bool().Draw(rt, "due") {
+		p.Due = past(int(p.Position))
 	}
 	if n := len(r.m.parked); n > 0 && rapid.IntRange(0, 3).Draw(rt, "once more") == 0 {
 		if old := r.m.parked[rapid.IntRange(0, n-1).Draw(rt, "entry")]; old.Consumer == p.Consumer && old.Partition == p.Partition {

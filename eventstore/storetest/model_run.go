@@ -34,6 +34,9 @@ type run struct {
 	stores []*eventstore.Store
 	ids    uint64
 	dues   int
+
+	drives   map[string]int   // the model's, when the rosters were last looked at
+	redrives map[string]int64 // and the rosters'
 }
 
 var modelMembers = [...]string{"adam", "zoe"}
@@ -60,6 +63,8 @@ func newRun(t *trial, rt *rapid.T) *run {
 			r.come(rt, m)
 		}
 	}
+	r.m.paused, r.m.drives = map[string]bool{}, map[string]int{}
+	r.drives, r.redrives = map[string]int{}, map[string]int64{}
 	return r
 }
 
@@ -86,6 +91,12 @@ func (r *run) actions() map[string]func(*rapid.T) {
 	if r.has(Scheduler) {
 		actions["fire"] = r.fireSome
 	}
+	if r.has(Leaser) && r.has(Deliverer) {
+		actions["take"], actions["take again"] = r.takeSome, r.takeSome
+	}
+	if r.has(Leaser) && r.has(Controller) {
+		actions["pause"] = r.pauseOne
+	}
 	return actions
 }
 
@@ -102,7 +113,7 @@ func (r *run) differs(rt *rapid.T, format string, args ...any) {
 
 // send commits to the log and to the model, and compares what comes of it.
 func (r *run) send(rt *rapid.T, c eventstore.Commit) {
-	if len(c.Appends)+len(c.Checkpoints)+len(c.Unparks)+len(c.Schedules)+len(c.Cancels) == 0 {
+	if len(c.Appends)+entriesOf(c) == 0 {
 		return
 	}
 	want, wantErr := r.m.commit(c)
@@ -208,7 +219,13 @@ func (r *run) claimLanes(rt *rapid.T) {
 			free = append(free, n)
 		}
 	}
-	leases, err := r.leaser(r.connection(rt)).Claim(r.ctx, member, "three", partitions)
+	if r.m.paused["three"] {
+		if leases, err := r.leaser(r.connection(rt)).Claim(r.ctx, member, "three", 1, partitions); !errors.Is(err, eventstore.ErrFenced) {
+			r.differs(rt, "%s claimed partitions of what is paused and got %+v, %v", member, leases, err)
+		}
+		return
+	}
+	leases, err := r.leaser(r.connection(rt)).Claim(r.ctx, member, "three", 1, partitions)
 	if err != nil || len(leases) != len(free) {
 		r.differs(rt, "%s claimed the partitions %v and got %+v, %v; the model gives %v", member, partitions, leases, err, free)
 	}
@@ -282,6 +299,7 @@ func (r *run) look(rt *rapid.T) {
 			got = append(got, fmt.Sprint(l.consumer, roster.Partitions[l.partition], err))
 			want = append(want, fmt.Sprint(l.consumer, eventstore.Partition{Owner: l.owner, Epoch: l.epoch, Position: l.position}, nil))
 		}
+		r.lookAtConsumers(rt, s)
 	}
 	if r.has(Parker) {
 		var list, model []string

@@ -18,10 +18,15 @@ func parking() promise {
 		checks: []check{
 			{name: "a parked entry comes back as it was given", run: parkFaithfully},
 			{name: "entries are listed in order of position", run: listParked},
-			{name: "a filter selects by consumer, partition and key", run: filterParked},
-			{name: "to park the same entry again changes nothing", run: parkAgain},
+			{name: "a filter selects by consumer, key, id and group", run: filterParked},
+			{name: "an entry parked again is replaced, but for when it was first parked", run: parkAgain},
 			{name: "an entry taken back and parked in one commit is replaced", run: parkAnew},
 			{name: "what is taken back is gone, and nothing else", run: unpark},
+			{name: "entries taken back are refused a second time, and the error names the one that is gone", run: unparkAgain},
+			{name: "a redrive marks the entries that it names until they are parked again", run: redriveMarks},
+			{name: "to redrive what is gone is no error", run: redriveGone},
+			{name: "a redrive tells who runs the consumer", run: redriveTells},
+			{name: "an entry taken back by another than its owner tells who runs the consumer", run: unparkTells},
 		},
 	}
 }
@@ -51,6 +56,7 @@ func parkFaithfully(t *trial) {
 	bare := eventstore.Parked{ID: uuid.New(), Consumer: "parker", Partition: 1, Key: "waits behind", Position: 1<<53 - 1}
 	full := eventstore.Parked{
 		ID: uuid.New(), Consumer: "parker", Partition: 1, Key: "order-1 \"ü\" 😀 '", Position: 3, Event: uuid.New(), Attempts: 1<<31 - 1,
+		Due: future(1).Add(123456789).In(time.FixedZone("", 3600)),
 		Failures: []eventstore.Failure{
 			{At: past(1).Add(123456789).In(time.FixedZone("", 3600)), Error: strings.Repeat("long ", 800)},
 			{At: past(2), Error: "line\nline\t\"quoted\" '; \\ % ü"},
@@ -64,6 +70,7 @@ func parkFaithfully(t *trial) {
 	}
 	after := t.clock().Add(time.Millisecond)
 	full.Failures[0].At = past(1).Add(123456 * time.Microsecond) // as everywhere: UTC, whole microseconds
+	full.Due = future(1).Add(123456 * time.Microsecond)
 	for i, want := range []eventstore.Parked{full, bare} {
 		if g, w := showParked(got[i]), showParked(want); g != w {
 			t.broken("parked was\n\t%s; it came back as\n\t%s", w, g)
@@ -94,72 +101,22 @@ func listParked(t *trial) {
 	}
 }
 
-func filterParked(t *trial) {
-	position := eventstore.Position(0)
-	var all []eventstore.Parked
-	for _, consumer := range []string{"one", "two"} {
-		for _, l := range t.claim(t.store, "owner of "+consumer, consumer, 3) {
-			for _, key := range []string{"a", "b"} {
-				position++
-				p := entry(l, key, eventstore.Event{Position: position})
-				all = append(all, p)
-				t.park(l, p)
-			}
-		}
-	}
-	for _, f := range []eventstore.ParkedFilter{
-		{},
-		{Consumer: "one"},
-		{Consumer: "three"},
-		{Partitions: []int{1}},
-		{Partitions: []int{2, 0}},
-		{Partitions: []int{9}},
-		{Key: "a"},
-		{Key: "A"},
-		{Consumer: "two", Key: "b"},
-		{Consumer: "two", Partitions: []int{0, 1}, Key: "a"},
-		{Partitions: []int{1, 1}},
-	} {
-		var want, got []uuid.UUID
-		for _, p := range all {
-			if f.Matches(&p) {
-				want = append(want, p.ID)
-			}
-		}
-		for _, p := range t.parked(t.store, f) {
-			got = append(got, p.ID)
-		}
-		if !slices.Equal(got, want) {
-			t.broken("the filter %+v selects %d entries; %d others were listed, or in another order", f, len(want), len(got))
-		}
-	}
-}
-
-func parkAgain(t *trial) {
-	l := t.claim(t.store, "owner", "parker", 2)
-	p := entry(l[0], "key", eventstore.Event{Position: 1})
-	t.park(l[0], p)
-	before := t.parked(t.store, eventstore.ParkedFilter{})
-	changed := p
-	changed.Attempts, changed.Key, changed.Position, changed.Failures = 7, "another", 9, nil
-	t.clock()
-	t.park(l[0], changed)
-	after := t.parked(t.another(), eventstore.ParkedFilter{})
-	if len(after) != 1 || showParked(after[0]) != showParked(before[0]) || !after[0].At.Equal(before[0].At) {
-		t.broken("parked again with other contents, the entry is now %+v; it was %+v", after, before)
-	}
-}
-
 func parkAnew(t *trial) {
 	l := t.claim(t.store, "owner", "parker", 1)[0]
 	p := entry(l, "key", eventstore.Event{Position: 1})
 	t.park(l, p)
+	first := t.listedOne(t.store)
+	t.tick()
 	p.Attempts = 2
 	p.Failures = append(p.Failures, eventstore.Failure{At: past(9), Error: "it failed again"})
 	c := eventstore.Commit{Checkpoints: []eventstore.Checkpoint{checkpoint(l, 0)}, Unparks: []uuid.UUID{p.ID}, Parks: []eventstore.Parked{p}}
 	t.commit(t.store, c)
-	if got := t.parked(t.store, eventstore.ParkedFilter{}); len(got) != 1 || showParked(got[0]) != showParked(p) {
-		t.broken("an entry was taken back and parked again as\n\t%s in one commit; listed are %+v", showParked(p), got)
+	got := t.listedOne(t.store)
+	if showParked(got) != showParked(p) {
+		t.broken("an entry was taken back and parked again as\n\t%s in one commit; listed is\n\t%s", showParked(p), showParked(got))
+	}
+	if !got.At.Equal(first.At) {
+		t.broken("an entry that was first parked at %s was taken back and parked again in one commit, and now it says %s", first.At, got.At)
 	}
 }
 

@@ -5,12 +5,14 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/necrostack/necrostack/eventstore"
 )
 
-// dump is all that the log holds, as text: a line for each event, partition, schedule and parked entry.
+// dump is all that the log holds, as text: a line for each event, consumer, partition, window, schedule and
+// parked entry.
 func (t *trial) dump(s *eventstore.Store) string {
 	t.Helper()
 	var b strings.Builder
@@ -19,15 +21,7 @@ func (t *trial) dump(s *eventstore.Store) string {
 		fmt.Fprintln(&b, showWhole(e))
 	}
 	if t.has(Leaser) {
-		t.mu.Lock()
-		consumers := slices.Clone(t.consumers)
-		t.mu.Unlock()
-		for _, name := range consumers {
-			r := t.roster(s, name)
-			for i, p := range r.Partitions {
-				fmt.Fprintf(&b, "partition %d of %s at %d\n", i, name, p.Position)
-			}
-		}
+		t.dumpConsumers(&b, s)
 	}
 	if t.has(Scheduler) {
 		for _, s := range t.scheduled(s) {
@@ -36,10 +30,45 @@ func (t *trial) dump(s *eventstore.Store) string {
 	}
 	if t.has(Parker) {
 		for _, p := range t.parked(s, eventstore.ParkedFilter{}) {
-			fmt.Fprintln(&b, showParked(p))
+			fmt.Fprintln(&b, showParked(p), "at", p.At)
 		}
 	}
 	return b.String()
+}
+
+func (t *trial) dumpConsumers(b *strings.Builder, s *eventstore.Store) {
+	t.Helper()
+	t.mu.Lock()
+	consumers := slices.Clone(t.consumers)
+	t.mu.Unlock()
+	for _, name := range consumers {
+		r := t.roster(s, name)
+		for i, p := range r.Partitions {
+			fmt.Fprintf(b, "partition %d of %s at %d\n", i, name, p.Position)
+		}
+		fmt.Fprintf(b, "%s: generation %d, paused %t\n", name, r.Generation, r.Paused)
+		if t.has(Deliverer) {
+			outstanding, next := t.window(s, name)
+			fmt.Fprintf(b, "window of %s: %d outstanding, the next can be taken %s\n", name, outstanding, roughly(next))
+		}
+	}
+	if t.has(Controller) {
+		for _, c := range t.listed(s) {
+			fmt.Fprintln(b, showConsumer(c))
+		}
+	}
+}
+
+// roughly says when, if anything that is not due now is due in an hour or more.
+func roughly(when time.Time) string {
+	switch {
+	case when.IsZero():
+		return "never"
+	case when.Before(time.Now().Add(long / 2)):
+		return "now"
+	default:
+		return "later"
+	}
 }
 
 // difference shows the lines that only one of two dumps has.
@@ -102,8 +131,34 @@ func showSchedule(s eventstore.Schedule) string {
 }
 
 func showParked(p eventstore.Parked) string {
-	return fmt.Sprintf("parked %s by %s partition %d key %q: event %s at %d, attempts %d, failures %v",
-		p.ID, p.Consumer, p.Partition, p.Key, p.Event, p.Position, p.Attempts, p.Failures)
+	return fmt.Sprintf("parked %s by %s partition %d key %q: event %s at %d, attempts %d, failures %v, due %s, redriven %t",
+		p.ID, p.Consumer, p.Partition, p.Key, p.Event, p.Position, p.Attempts, p.Failures, p.Due, p.Redriven)
+}
+
+func showDelivery(d eventstore.Delivery) string {
+	return fmt.Sprintf("delivery %s to %s: event %s at %d, attempt %d, failures %v", d.ID, d.Consumer, d.Event, d.Position, d.Attempt, d.Failures)
+}
+
+func showDeliveries(list []eventstore.Delivery) string {
+	if len(list) == 0 {
+		return "nothing"
+	}
+	lines := make([]string, len(list))
+	for i, d := range list {
+		lines[i] = fmt.Sprintf("the event at %d for %s in attempt %d", d.Position, d.Consumer, d.Attempt)
+	}
+	return strings.Join(lines, ", ")
+}
+
+func showConsumer(c eventstore.Consumer) string {
+	return fmt.Sprintf("consumer %.40q: %d partitions, keys %d by %q, listens %.200q, competing %t, until %d for %q, generation %d after %.200q",
+		c.Name, c.Partitions, c.Keys, c.Hash, c.Listens, c.Competing, c.Until, c.Next, c.Generation, c.Former)
+}
+
+// entriesOf counts what a commit has besides events and conditions.
+func entriesOf(c eventstore.Commit) int {
+	return len(c.Checkpoints) + len(c.Deliveries) + len(c.Acks) + len(c.Returns) + len(c.Parks) + len(c.Unparks) + len(c.Redrives) +
+		len(c.Schedules) + len(c.Cancels)
 }
 
 func showCommit(c eventstore.Commit) string {
@@ -120,7 +175,16 @@ func showCommit(c eventstore.Commit) string {
 	for _, x := range [...]struct {
 		n    int
 		what string
-	}{{len(c.Parks), "parks"}, {len(c.Unparks), "unparks"}, {len(c.Schedules), "schedules"}, {len(c.Cancels), "cancels"}} {
+	}{
+		{len(c.Deliveries), "deliveries"},
+		{len(c.Acks), "acks"},
+		{len(c.Returns), "returns"},
+		{len(c.Parks), "parks"},
+		{len(c.Unparks), "unparks"},
+		{len(c.Redrives), "redrives"},
+		{len(c.Schedules), "schedules"},
+		{len(c.Cancels), "cancels"},
+	} {
 		if x.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", x.n, x.what))
 		}

@@ -59,7 +59,7 @@ func (f flaw) try(t *testing.T, p promise, c check, fails bool) {
 	t.Helper()
 	h, tries := f.harness(), 1
 	if fails && f.hangs {
-		h.patience = 300 * time.Millisecond
+		h.Patience = 300 * time.Millisecond
 	}
 	if fails && f.racy {
 		tries = 20
@@ -149,6 +149,21 @@ func TestModelAndHistoriesCatchFlaws(t *testing.T) {
 			"a backend that does not cancel",
 			"a backend that fires the latest first",
 			"a backend that lends one partition to two",
+			"a backend that keeps the first of what is parked twice",
+			"a backend that does not mark what is redriven",
+			"a backend that tells nobody of a redrive",
+			"a backend that gives away what is paused",
+			"a backend that does not fence who is paused",
+			"a backend that hands a delivery to whoever comes",
+			"a backend that hands out the latest first",
+			"a backend that hands out at once what was returned",
+			"a backend that hands out what is paused",
+			"a backend that says nothing of attempts",
+			"a backend that forgets why a delivery was returned",
+			"a backend that counts in a window only what can be taken",
+			"a backend that delivers again what is in the window",
+			"a backend that forgets the attempt in an ack",
+			"a backend that acks before it decides",
 		}},
 		{histories, histories.checks[0], "no order of these operations explains", []string{
 			"a backend that lets two racers for a version win",
@@ -195,6 +210,6 @@ func (f flaw) harness() Harness {
 			return func() eventstore.Backend { return b }
 		},
 		Require:  Everything(),
-		patience: 20 * time.Second,
+		Patience: 20 * time.Second,
 	}
 }

@@ -21,14 +21,14 @@ func together(n int, f func(i int)) {
 	wg.Wait()
 }
 
-// meeting returns a function that returns only when n goroutines have called it. It can be used again.
-func meeting(n int) func() {
+// meeting returns a function that returns only when all racers have called it. It can be used again.
+func meeting() func() {
 	var mu sync.Mutex
 	here, next := 0, make(chan struct{})
 	return func() {
 		mu.Lock()
 		all := next
-		if here++; here == n {
+		if here++; here == racers {
 			here, next = 0, make(chan struct{})
 			close(all)
 		}

@@ -20,6 +20,8 @@ func waiting() promise {
 			{name: "a wait ends without an error when nothing happens", heavy: true, run: waitEnds},
 			{name: "a firing wakes who waits", needs: []Capability{Waker, Scheduler}, run: wokenByFire},
 			{name: "who comes and goes wakes who waits", heavy: true, needs: []Capability{Waker, Leaser}, run: wokenByRoster},
+			{name: "a consumer redefined or controlled wakes who waits", heavy: true, needs: []Capability{Waker, Leaser}, run: wokenByControl},
+			{name: "what can be taken wakes who waits", needs: []Capability{Waker, Leaser, Deliverer}, run: wokenByWindow},
 			{name: "a backend's own wait ends with its context, without an error", needs: waker, run: waitEndsWithContext},
 			{name: "WaitFor returns when every partition has come so far", heavy: true, needs: leased, run: waitFor},
 			{name: "WaitFor says what can never be waited for", needs: leased, run: waitForNothing},
@@ -50,7 +52,7 @@ func (t *trial) pulse(s *eventstore.Store, seen eventstore.Pulse) <-chan eventst
 // now is the present pulse.
 func (t *trial) now(s *eventstore.Store) eventstore.Pulse {
 	t.Helper()
-	return await(t, t.pulse(s, eventstore.Pulse{Head: -1, Roster: -1}), "the present pulse")
+	return await(t, t.pulse(s, eventstore.Pulse{Head: -1, Roster: -1, Window: -1}), "the present pulse")
 }
 
 func waitBehind(t *trial) {

@@ -21,10 +21,12 @@ type Gateway interface {
 	Send(ctx context.Context, key uuid.UUID, m notification.Message) error
 }
 
-// sending is how the senders consume: what a gateway may take the next time is tried again at once, and what nobody takes is parked.
+// sending is how the senders consume: messages are independent of each other, so several workers send them. What a gateway may take the
+// next time is tried again at once, and what nobody takes is parked.
 var sending = spine.Policy{
-	OnError: spine.ErrorStore,
-	Retry:   spine.Retry{Attempts: 4, Base: time.Millisecond}, // the gateways are in memory, and recover as fast
+	Delivery: spine.Competing,
+	OnError:  spine.ErrorStore,
+	Retry:    spine.Retry{Attempts: 4, Base: time.Millisecond}, // the gateways are in memory, and recover as fast
 }
 
 // validator judges every request. Like all that follows from a request but the audit, its verdict goes to the stream of the request.

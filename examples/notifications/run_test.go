@@ -54,7 +54,7 @@ func logOf(t *testing.T, store *eventstore.Store) (all []eventstore.Event) {
 
 func parkedIn(t *testing.T, store *eventstore.Store) (all []eventstore.Parked) {
 	t.Helper()
-	for p, err := range store.Backend().(eventstore.Parker).Parked(t.Context(), eventstore.ParkedFilter{}) {
+	for p, err := range store.Parked(t.Context(), eventstore.ParkedFilter{}) {
 		if err != nil {
 			t.Fatal(err)
 		}

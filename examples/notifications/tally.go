@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/google/uuid"
@@ -61,12 +60,8 @@ func tally(ctx context.Context, store *eventstore.Store, rows []input.Row, sum *
 
 // setAside lists the parked events by their positions.
 func setAside(ctx context.Context, store *eventstore.Store) (map[eventstore.Position][]eventstore.Parked, error) {
-	parker, ok := store.Backend().(eventstore.Parker)
-	if !ok {
-		return nil, fmt.Errorf("backend %T keeps no parked events", store.Backend())
-	}
 	all := map[eventstore.Position][]eventstore.Parked{}
-	for p, err := range parker.Parked(ctx, eventstore.ParkedFilter{}) {
+	for p, err := range store.Parked(ctx, eventstore.ParkedFilter{}) {
 		if err != nil {
 			return nil, err
 		}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"time"
@@ -146,11 +145,7 @@ func books(ctx context.Context, store *eventstore.Store, sum *report.Summary) er
 
 // parked lists the events that were set aside.
 func parked(ctx context.Context, store *eventstore.Store, sum *report.Summary) error {
-	parker, ok := store.Backend().(eventstore.Parker)
-	if !ok {
-		return fmt.Errorf("backend %T keeps no parked events", store.Backend())
-	}
-	for p, err := range parker.Parked(ctx, eventstore.ParkedFilter{}) {
+	for p, err := range store.Parked(ctx, eventstore.ParkedFilter{}) {
 		if err != nil {
 			return err
 		}

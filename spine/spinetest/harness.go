@@ -1,6 +1,7 @@
 package spinetest
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"testing"
@@ -16,6 +17,8 @@ type Harness struct {
 	// as another process: a backend with connections of its own, which the suite closes. A log in memory
 	// returns the same backend every time. Whatever goes wrong is reported to tb.
 	Open func(tb testing.TB) (connect func() eventstore.Backend)
+
+	Patience time.Duration // how long a test may take before it counts as hanging. Defaults to a minute
 }
 
 // promise is one test. Its name is a sentence that must be true.
@@ -37,6 +40,14 @@ func Run(t *testing.T, h Harness) {
 		{"Conflicts", conflicts()},
 		{"Send", sends()},
 		{"Failures", failures()},
+		{"Redrive", redrives()},
+		{"RedriveExactly", redrivesExactly()},
+		{"Posted", posted()},
+		{"Spills", spills()},
+		{"Careful", carefuls()},
+		{"Depth", depths()},
+		{"Middleware", middlewares()},
+		{"Schedules", schedules()},
 		{"Outputs", outputs()},
 		{"Leases", leases()},
 		{"Waiting", waiting()},
@@ -44,6 +55,10 @@ func Run(t *testing.T, h Harness) {
 		{"Lifecycle", lifecycle()},
 		{"Feed", feeds()},
 		{"Causation", causation()},
+		{"Rolling", rolling()},
+		{"Definitions", definitions()},
+		{"Control", control()},
+		{"Competing", competes()},
 	}
 	for _, topic := range topics {
 		t.Run(topic.name, func(t *testing.T) {
@@ -57,9 +72,6 @@ func Run(t *testing.T, h Harness) {
 		})
 	}
 }
-
-// patience is how long a test may take before it counts as hanging.
-const patience = time.Minute
 
 // Trial is one test, on a log of its own.
 type Trial struct {
@@ -75,7 +87,7 @@ type Trial struct {
 // NewTrial opens a fresh log for a test.
 func NewTrial(t *testing.T, h Harness) *Trial {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), cmp.Or(h.Patience, time.Minute))
 	t.Cleanup(cancel)
 	trial := &Trial{T: t, Ctx: ctx, harness: h, connect: h.Open(t)}
 	trial.Store = trial.Open(trial.Tap())

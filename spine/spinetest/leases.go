@@ -184,7 +184,7 @@ func fences(t *Trial) {
 	if _, err := leaser.Renew(t.Ctx, eventstore.Member{ID: "thief", Consumers: []string{"organ"}}, time.Minute); err != nil {
 		t.Fatal(err)
 	}
-	stolen, err := leaser.Claim(t.Ctx, "thief", "organ", []int{0})
+	stolen, err := leaser.Claim(t.Ctx, "thief", "organ", 1, []int{0})
 	if err != nil || len(stolen) != 1 || stolen[0].Epoch <= owned.Epoch {
 		t.Fatalf("claimed %+v, %v", stolen, err)
 	}

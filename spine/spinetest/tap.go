@@ -16,8 +16,11 @@ type Backend interface {
 	eventstore.Backend
 	eventstore.Waker
 	eventstore.Leaser
+	eventstore.Controller
 	eventstore.Scheduler
 	eventstore.Parker
+	eventstore.Deliverer
+	eventstore.Snapshotter
 }
 
 // ErrCut is what a tap answers after Cut.
@@ -157,11 +160,75 @@ func (p *Tap) Renew(ctx context.Context, m eventstore.Member, ttl time.Duration)
 }
 
 // Claim implements eventstore.Leaser.
-func (p *Tap) Claim(ctx context.Context, member, consumer string, partitions []int) ([]eventstore.Lease, error) {
+func (p *Tap) Claim(ctx context.Context, member, consumer string, generation int64, partitions []int) ([]eventstore.Lease, error) {
 	if err := p.call(ctx); err != nil {
 		return nil, err
 	}
-	return p.to.Claim(ctx, member, consumer, partitions)
+	return p.to.Claim(ctx, member, consumer, generation, partitions)
+}
+
+// Redefine implements eventstore.Leaser.
+func (p *Tap) Redefine(ctx context.Context, c eventstore.Consumer) (eventstore.Consumer, error) {
+	if err := p.call(ctx); err != nil {
+		return c, err
+	}
+	return p.to.Redefine(ctx, c)
+}
+
+// Consumers implements eventstore.Controller.
+func (p *Tap) Consumers(ctx context.Context) ([]eventstore.Consumer, error) {
+	if err := p.call(ctx); err != nil {
+		return nil, err
+	}
+	return p.to.Consumers(ctx)
+}
+
+// Pause implements eventstore.Controller.
+func (p *Tap) Pause(ctx context.Context, consumer string, paused bool) error {
+	if err := p.call(ctx); err != nil {
+		return err
+	}
+	return p.to.Pause(ctx, consumer, paused)
+}
+
+// Reset implements eventstore.Controller.
+func (p *Tap) Reset(ctx context.Context, consumer string, to eventstore.Position) error {
+	if err := p.call(ctx); err != nil {
+		return err
+	}
+	return p.to.Reset(ctx, consumer, to)
+}
+
+// Take implements eventstore.Deliverer.
+func (p *Tap) Take(ctx context.Context, consumer string, limit int, visibility time.Duration) ([]eventstore.Delivery, error) {
+	if err := p.call(ctx); err != nil {
+		return nil, err
+	}
+	return p.to.Take(ctx, consumer, limit, visibility)
+}
+
+// Window implements eventstore.Deliverer.
+func (p *Tap) Window(ctx context.Context, consumer string) (int, time.Time, error) {
+	if err := p.call(ctx); err != nil {
+		return 0, time.Time{}, err
+	}
+	return p.to.Window(ctx, consumer)
+}
+
+// Save implements eventstore.Snapshotter.
+func (p *Tap) Save(ctx context.Context, s eventstore.Snapshot) error {
+	if err := p.call(ctx); err != nil {
+		return err
+	}
+	return p.to.Save(ctx, s)
+}
+
+// Snapshot implements eventstore.Snapshotter.
+func (p *Tap) Snapshot(ctx context.Context, fold string, stream eventstore.Stream) (eventstore.Snapshot, error) {
+	if err := p.call(ctx); err != nil {
+		return eventstore.Snapshot{}, err
+	}
+	return p.to.Snapshot(ctx, fold, stream)
 }
 
 // Release implements eventstore.Leaser.

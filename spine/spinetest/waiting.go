@@ -121,7 +121,7 @@ func drainsDry(t *Trial) {
 func drainLoops(t *Trial) {
 	ping, pong := On("ping", "pong", Copy("", "ping")), On("pong", "ping", Copy("", "pong"))
 	t.Put(Event("s-1", "ping", 1), Event("s-1", "once", 1))
-	sp := t.Spine(t.Store, spine.Config{MaxSteps: 200}, ping, pong, On("once", "once", Ignore))
+	sp := t.Spine(t.Store, spine.Config{MaxSteps: 200, MaxDepth: 1 << 20}, ping, pong, On("once", "once", Ignore))
 	_, err := sp.Drain(t.Ctx)
 	loop, ok := errors.AsType[*spine.LoopError](err)
 	if !ok || loop.Steps <= 200 || loop.Types["ping"] == 0 || loop.Types["pong"] == 0 || loop.Types["once"] != 0 {
