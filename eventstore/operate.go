@@ -116,7 +116,8 @@ func (s *Store) eachParked(ctx context.Context, f ParkedFilter, commit func([]uu
 	return n, nil
 }
 
-// Pause stops a consumer in every process, until Resume. Who waits for it meanwhile gets ErrPaused.
+// Pause stops a consumer in every process, until Resume. Who waits for it meanwhile gets ErrPaused. What handlers
+// under way come to is dropped and made again later; only competing consumers finish what they have taken.
 func (s *Store) Pause(ctx context.Context, consumer string) error {
 	return s.control(ctx, "pause", consumer, func(c Controller) error { return c.Pause(ctx, consumer, true) })
 }

@@ -43,6 +43,9 @@ func Handle[S any, C spine.Command](decide func(state S, c C) (Events, error)) D
 // an event for which it names none is passed over.
 // What it returns, and the fact that it was asked, are one commit: every event is decided exactly once. An
 // error means: try again, and if that does not help, park the event; see also spine.Park.
+//
+// The parts of an event that an upcaster split cannot be committed apart. If several of them concern one entity,
+// and its Evolve takes eventstore.Recorded, which no uncommitted event can be, the event is parked.
 func When[S any, E eventstore.Payload](to func(e E) (id string), decide func(state S, e E) (Events, error)) Decider[S] {
 	name, fault := eventstore.TypeOf[E]()
 	if (decide == nil || to == nil) && fault == nil {

@@ -74,6 +74,7 @@ func Logging(to *slog.Logger) Middleware {
 			}
 			rejected, refused := errors.AsType[*RejectedError](err)
 			switch {
+			case errors.Is(err, ErrCommitFirst): // it is only called again
 			case refused:
 				to.LogAttrs(ctx, slog.LevelInfo, "command rejected", append(attrs, slog.String("reason", rejected.Err.Error()))...)
 			case err != nil:

@@ -40,6 +40,7 @@ func (s *Spine) Send(ctx context.Context, c Command) (eventstore.Result, error) 
 	if in.Metadata.Correlation == uuid.Nil {
 		in.Metadata.Correlation = in.ID
 	}
+	ctx = context.WithValue(ctx, batchKey{}, nil) // a handler that sends does so beside its own batch
 	ctx, span := s.telemetry.span(ctx, trace.SpanKindInternal, "decide", c.CommandType())
 	defer span.End()
 	traceOf(ctx, &in.Metadata)

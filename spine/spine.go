@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"sync/atomic"
@@ -159,17 +160,19 @@ func (r *registration) organ(i int, o Organ) {
 
 // namespace refuses one name for an event and a command, and commands that nobody decides.
 func (r *registration) namespace() {
-	for typ, organ := range r.sent {
+	for _, typ := range slices.Sorted(maps.Keys(r.sent)) {
+		organ := r.sent[typ]
 		if _, decided := r.spine.commands[typ]; !decided && !r.spine.elsewhere[typ] {
 			r.faultf("organ %q: sends command %s, which no organ decides: Config.Elsewhere names those of other processes", organ, typ)
 		}
 	}
-	for typ := range r.spine.elsewhere {
+	for _, typ := range slices.Sorted(maps.Keys(r.spine.elsewhere)) {
 		if organ, both := r.listened[typ]; both {
 			r.faultf("%q is a command of Config.Elsewhere and an event that organ %q listens to", typ, organ)
 		}
 	}
-	for t, c := range r.spine.commands {
+	for _, t := range slices.Sorted(maps.Keys(r.spine.commands)) {
+		c := r.spine.commands[t]
 		if t == (Accepted{}).EventType() || t == (Rejected{}).EventType() {
 			r.faultf("organ %q: command %s has the name of a reply", c.organ.name, t)
 		}
