@@ -30,7 +30,7 @@ func TestPromisesNameTestsThatExist(t *testing.T) {
 		}
 	}
 	all, named := code.String(), 0
-	for _, row := range strings.Split(string(doc), "\n") {
+	for row := range strings.SplitSeq(string(doc), "\n") {
 		cells := strings.Split(row, "|")
 		if len(cells) != 4 || !strings.ContainsAny(cells[2], `"T`) {
 			continue
