@@ -28,12 +28,17 @@ fmt: ## Format the Go code
 
 .PHONY: test
 test: compiler ## Run all tests with the race detector; TESTFLAGS='-run Name' is handed to go test
-	$(call each,$(code),CGO_ENABLED=1 go test -race -timeout $(TIMEOUT) $(TESTFLAGS) ./...)
+	go run ./internal/testenv/with -- $(MAKE) --no-print-directory tests
 
 .PHONY: bench
 bench: ## Run benchmarks and print the figures; BENCH=regexp selects both
 	go test -run '^$$' -bench "$$BENCH" -benchmem -timeout 60m ./...
 	cd bench && go run . -figures "$$BENCH"
+
+# The part of test that runs once the servers do. All packages share them.
+.PHONY: tests
+tests:
+	$(call each,$(code),CGO_ENABLED=1 go test -race -timeout $(TIMEOUT) $(TESTFLAGS) ./...)
 
 # The parts of check.
 

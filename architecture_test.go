@@ -21,6 +21,10 @@ const (
 	module = "github.com/necrostack/necrostack"
 	uuid   = "github.com/google/uuid"             // the type of every id
 	json   = "github.com/go-json-experiment/json" // what the standard library has from Go 1.27
+	pgx    = "github.com/jackc/pgx/v5"
+	// env is where tests get servers from: itself no package of tests by its name, it and what is below it serve nothing
+	// else.
+	env = module + "/internal/testenv"
 )
 
 // table maps packages to what they may import besides the standard library. Packages of this module are named by
@@ -41,11 +45,23 @@ var architecture = table{
 	},
 	"organs":          {uuid, "eventstore", "spine", "internal/..."},
 	"backends/memory": {uuid, "eventstore", "internal/..."},
+	"backends/postgres": {
+		uuid, "eventstore", "internal/signal", "migrations",
+		pgx, pgx + "/pgconn", pgx + "/pgxpool",
+	},
+	"migrations": {pgx, pgx + "/pgconn", pgx + "/stdlib", "github.com/golang-migrate/migrate/v4/..."},
 
 	"eventstore/storetest": {uuid, "eventstore", "github.com/anishathalye/porcupine", "pgregory.net/rapid"},
 	"spine/spinetest":      {uuid, "eventstore", "spine"},
 	"internal/goldentest":  {"github.com/google/go-cmp/cmp"},
-	"organs/organstest":    {uuid, "organs", "eventstore", "spine", "backends/memory", "github.com/google/go-cmp/cmp"},
+	"internal/testenv":     {"internal/testenv/launch"},
+	"internal/testenv/launch": {
+		"internal/testenv/images", pgx, pgx + "/pgconn", "github.com/shirou/gopsutil/v4/process",
+		"github.com/testcontainers/testcontainers-go/...", "github.com/moby/moby/...", "github.com/containerd/errdefs",
+	},
+	"internal/testenv/images": {},
+	"internal/testenv/with":   {"internal/testenv/launch"},
+	"organs/organstest":       {uuid, "organs", "eventstore", "spine", "backends/memory", "github.com/google/go-cmp/cmp"},
 
 	"examples/...": {uuid, module + "/...", "github.com/shopspring/decimal"}, // money is never a float
 }
@@ -54,6 +70,7 @@ var architecture = table{
 // that needs nothing set up, and whatever exists for tests.
 var inTests = []string{
 	uuid, "eventstore", "spine", "organs", "backends/memory", "eventstore/storetest", "spine/spinetest", "organs/organstest",
+	"internal/testenv", pgx,
 	"github.com/google/go-cmp/cmp", "go.uber.org/goleak", "pgregory.net/rapid",
 	"go.opentelemetry.io/otel/attribute", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/otel/sdk/...",
 }
@@ -92,6 +109,7 @@ func TestArchitectureNamesEveryFault(t *testing.T) {
 		{"test out of bounds", "core/x_test.go", "package core\nimport \"" + module + "/shell\"", "core/x_test.go: may not import " + module + "/shell"},
 		{"testing linked", "core/x.go", "package core\nimport \"testing\"", "core/x.go: links testing in production by testing"},
 		{"testing linked by a detour", "demo/a/x.go", "package main\nimport \"" + module + "/coretest\"", "demo/a/x.go: links testing in production by " + module + "/coretest"},
+		{"servers of tests linked", "demo/a/x.go", "package main\nimport \"" + env + "/launch\"", "demo/a/x.go: links testing in production by " + env + "/launch"},
 		{"no package comment", "shell/shell.go", "package shell", "shell: no package comment"},
 		{"comment only in a test", "demo/b/x_test.go", "// Package b is.\npackage b", "demo/b: no package comment"},
 		{"machine path", "bench/notes.md", "see /" + "home/ada/notes", "bench/notes.md: names a path of one machine: /" + "home/ada/notes"},
@@ -258,8 +276,9 @@ func hygiene(dir string, files []source) (found []string) {
 	}
 	for _, file := range files {
 		for _, imported := range file.imports {
-			forTests := imported == "testing" || strings.HasPrefix(imported, "testing/") || strings.HasSuffix(imported, "test")
-			if forTests && !file.test && !strings.HasSuffix(dir, "test") {
+			forTests := imported == "testing" || strings.HasPrefix(imported, "testing/") || strings.HasSuffix(imported, "test") ||
+				matches(env+"/...", imported)
+			if forTests && !file.test && !strings.HasSuffix(dir, "test") && !matches(env+"/...", module+"/"+dir) {
 				found = append(found, file.name+": links testing in production by "+imported)
 			}
 		}

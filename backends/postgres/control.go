@@ -1,0 +1,67 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/necrostack/necrostack/eventstore"
+)
+
+// Consumers implements eventstore.Controller.
+func (b *Backend) Consumers(ctx context.Context) (all []eventstore.Consumer, err error) {
+	rows, err := b.pool.Query(ctx, b.sql(`SELECT name, generation, definition FROM @consumers ORDER BY name`))
+	if err != nil {
+		return nil, classify(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name string
+		var generation int64
+		var data []byte
+		if err := rows.Scan(&name, &generation, &data); err != nil {
+			return nil, err
+		}
+		c, err := decodeDefinition(name, generation, data)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, c)
+	}
+	return all, classify(rows.Err())
+}
+
+// Pause implements eventstore.Controller.
+func (b *Backend) Pause(ctx context.Context, consumer string, paused bool) error {
+	return b.tx(ctx, func(tx pgx.Tx) error {
+		if _, err := b.consumer(ctx, tx, consumer, "FOR UPDATE"); err != nil {
+			return err
+		}
+		tag, err := tx.Exec(ctx, b.sql(`UPDATE @consumers SET paused = $2 WHERE name = $1 AND paused <> $2`), consumer, paused)
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		if err := b.fenceAll(ctx, tx, consumer, "position"); err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, b.sql(`UPDATE @pulse SET roster = roster + 1, win = win + 1`))
+		return err
+	})
+}
+
+// Reset implements eventstore.Controller.
+func (b *Backend) Reset(ctx context.Context, consumer string, to eventstore.Position) error {
+	return b.tx(ctx, func(tx pgx.Tx) error {
+		if _, err := b.consumer(ctx, tx, consumer, "FOR UPDATE"); err != nil {
+			return err
+		}
+		if err := b.fenceAll(ctx, tx, consumer, "$2", int64(to)); err != nil {
+			return err
+		}
+		batch := &pgx.Batch{}
+		batch.Queue(b.sql(`DELETE FROM @parked WHERE consumer = $1 AND position > $2`), consumer, int64(to))
+		batch.Queue(b.sql(`DELETE FROM @deliveries WHERE consumer = $1 AND position > $2`), consumer, int64(to))
+		batch.Queue(b.sql(`UPDATE @consumers SET redrives = redrives + 1 WHERE name = $1`), consumer)
+		batch.Queue(b.sql(`UPDATE @pulse SET roster = roster + 1`))
+		return tx.SendBatch(ctx, batch).Close()
+	})
+}

@@ -1,0 +1,116 @@
+// Package postgres keeps a log in PostgreSQL, from version 15, with jackc/pgx.
+//
+// Commits are put into order by one advisory lock, which is never held while the server waits for a client: a whole
+// batch is one call of a function. So positions have no gaps, conditions are decided exactly, and no other transaction
+// on the server can hold readers up. The tables and functions are in package migrations.
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/necrostack/necrostack/eventstore"
+	"github.com/necrostack/necrostack/internal/signal"
+	"github.com/necrostack/necrostack/migrations"
+)
+
+// Config of a postgres store. The zero value works.
+type Config struct {
+	Schema          string // one log. Defaults to "necrostack"
+	ManualMigration bool   // the schema is created and upgraded by others, see package migrations
+	Store           eventstore.Config
+}
+
+// Backend is a log in a schema of a PostgreSQL database: an eventstore.Backend with every optional interface. It is
+// safe for concurrent use, by any number of processes.
+type Backend struct {
+	pool   *pgxpool.Pool
+	owned  bool // the pool is ours to close
+	schema string
+	wake   signal.Signal // something was committed through this Backend
+}
+
+var (
+	_ eventstore.Backend     = (*Backend)(nil)
+	_ eventstore.Waker       = (*Backend)(nil)
+	_ eventstore.Leaser      = (*Backend)(nil)
+	_ eventstore.Controller  = (*Backend)(nil)
+	_ eventstore.Scheduler   = (*Backend)(nil)
+	_ eventstore.Parker      = (*Backend)(nil)
+	_ eventstore.Deliverer   = (*Backend)(nil)
+	_ eventstore.Snapshotter = (*Backend)(nil)
+)
+
+// Open connects by a URL or a keyword DSN, creates or upgrades the schema unless cfg says otherwise, and opens the
+// store. Close the store to disconnect. Errors never hold the password.
+func Open(ctx context.Context, dsn string, cfg Config) (*eventstore.Store, error) {
+	pool, err := pgxpool.New(ctx, dsn)
+	if err != nil {
+		return nil, fmt.Errorf("open postgres: %w", err) // pgx leaves the password out
+	}
+	b, err := New(ctx, pool, cfg)
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
+	b.owned = true
+	return eventstore.New(b, cfg.Store), nil
+}
+
+// OpenPool is Open on the caller's pool, which stays the caller's to close.
+func OpenPool(ctx context.Context, pool *pgxpool.Pool, cfg Config) (*eventstore.Store, error) {
+	b, err := New(ctx, pool, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return eventstore.New(b, cfg.Store), nil
+}
+
+// New makes a backend on a pool, for tests that wrap it.
+func New(ctx context.Context, pool *pgxpool.Pool, cfg Config) (*Backend, error) {
+	if cfg.Schema == "" {
+		cfg.Schema = "necrostack"
+	}
+	if len(cfg.Schema) > 63 {
+		return nil, fmt.Errorf("open postgres: %w", &eventstore.InvalidError{Field: "schema", Reason: "is longer than 63 bytes"})
+	}
+	if err := eventstore.CheckName("schema", cfg.Schema); err != nil {
+		return nil, fmt.Errorf("open postgres: %w", err)
+	}
+	conn := pool.Config().ConnConfig
+	if !cfg.ManualMigration {
+		if err := migrations.Up(ctx, conn, cfg.Schema); err != nil {
+			return nil, fmt.Errorf("open postgres: %w", err)
+		}
+	}
+	version, dirty, err := migrations.Status(ctx, conn, cfg.Schema)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("open postgres: %w", err)
+	case dirty:
+		return nil, fmt.Errorf("open postgres: schema %q: migration %d has failed half-way", cfg.Schema, version)
+	case version < migrations.Latest:
+		return nil, fmt.Errorf("open postgres: schema %q is of version %d, and this program needs %d: migrate it first", cfg.Schema, version, migrations.Latest)
+	case version > migrations.Latest:
+		return nil, fmt.Errorf("open postgres: schema %q is of version %d, and this program knows only %d: upgrade the program", cfg.Schema, version, migrations.Latest)
+	}
+	return &Backend{pool: pool, schema: pgx.Identifier{cfg.Schema}.Sanitize() + "."}, nil
+}
+
+// Close implements eventstore.Backend.
+func (b *Backend) Close() error {
+	if b.owned {
+		b.pool.Close()
+	}
+	return nil
+}
+
+// sql puts the schema before every name that begins with "@".
+func (b *Backend) sql(text string) string { return strings.ReplaceAll(text, "@", b.schema) }
+
+// unknown says that nobody can tell what became of a call.
+func unknown(err error) error { return errors.Join(eventstore.ErrOutcomeUnknown, err) }

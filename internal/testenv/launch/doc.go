@@ -1,0 +1,8 @@
+// Package launch starts the servers that tests need, breaks them on demand, and leaves nothing of them behind.
+//
+// A Product says what it takes to run a kind of server, and how one is used; Postgres is the only one yet. Where its
+// servers come from is a Source: a Docker engine, or programs of this machine. A server listens on 127.0.0.1 only, on
+// a port that stays its own when it is started again, and trusts a password that is drawn for it.
+//
+// Servers keep what is committed when they are killed, not when the machine is: they do not wait for the disk.
+package launch

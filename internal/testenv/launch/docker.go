@@ -1,0 +1,200 @@
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
+	"github.com/moby/moby/client"
+	"github.com/testcontainers/testcontainers-go"
+	"github.com/testcontainers/testcontainers-go/log"
+)
+
+// A vessel is a server's life in a container.
+type vessel struct {
+	docker    client.APIClient
+	container testcontainers.Container
+	release   func() // of the deadman
+}
+
+// beginContainer creates a container for a server.
+func beginContainer(ctx context.Context, product Product, report func(string, ...any), plan plan) (life, error) {
+	provider, err := engine(ctx)
+	if err != nil {
+		return nil, err
+	}
+	image, err := findImage(ctx, provider.Client(), product, report)
+	if err != nil {
+		return nil, err
+	}
+	name := "necrostack-" + product.Name + "-" + plan.port + "-" + strconv.Itoa(os.Getpid())
+	// If there is no docker command, then a test process that dies leaves its container behind.
+	release, err := deadman(`docker rm -f -v "$1"`, name)
+	if err != nil {
+		return nil, err
+	}
+	created, err := provider.CreateContainer(ctx, testcontainers.ContainerRequest{
+		Name:           name,
+		Image:          image,
+		Env:            product.Container.Env(plan.password),
+		Cmd:            product.Container.Command,
+		ExposedPorts:   []string{product.Container.Port},
+		ConfigModifier: func(config *container.Config) { config.StopSignal = "SIGINT" },
+		HostConfigModifier: func(config *container.HostConfig) {
+			bound := network.PortBinding{HostIP: netip.MustParseAddr("127.0.0.1"), HostPort: plan.port}
+			config.PortBindings = network.PortMap{network.MustParsePort(product.Container.Port): {bound}}
+		},
+	})
+	if err != nil {
+		release()
+		return nil, fmt.Errorf("creating a container of %s: %w", image, err)
+	}
+	return vessel{docker: provider.Client(), container: created, release: release}, nil
+}
+
+// settle decides for testcontainers what the environment leaves open, before it looks there, and silences it: no
+// container watches over others (the deadman does, and needs no image), the containers' ports are looked for where they
+// are bound, and tests tell what matters of all that.
+var settle = sync.OnceValue(func() error {
+	log.SetDefault(log.NewNoopLogger())
+	defaults := [][2]string{{"TESTCONTAINERS_RYUK_DISABLED", "true"}, {"TESTCONTAINERS_HOST_OVERRIDE", "127.0.0.1"}}
+	for _, variable := range defaults {
+		if _, set := os.LookupEnv(variable[0]); set {
+			continue
+		}
+		if err := os.Setenv(variable[0], variable[1]); err != nil {
+			return err
+		}
+	}
+	return nil
+})
+
+// engine returns a Docker engine that answers.
+func engine(ctx context.Context) (*testcontainers.DockerProvider, error) {
+	if err := settle(); err != nil {
+		return nil, err
+	}
+	provider, err := testcontainers.NewDockerProvider(testcontainers.WithLogger(log.NewNoopLogger()))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := provider.Client().Ping(ctx, client.PingOptions{}); err != nil {
+		return nil, fmt.Errorf("the engine does not answer: %w", err)
+	}
+	return provider, nil
+}
+
+func (v vessel) start(ctx context.Context) error { return v.container.Start(ctx) }
+
+func (v vessel) stop(ctx context.Context) error {
+	if err := v.thaw(ctx); err != nil {
+		return err
+	}
+	return v.container.Stop(ctx, nil)
+}
+
+func (v vessel) kill(ctx context.Context) error {
+	if err := v.thaw(ctx); err != nil {
+		return err
+	}
+	if _, err := v.docker.ContainerKill(ctx, v.id(), client.ContainerKillOptions{Signal: "SIGKILL"}); err != nil {
+		return err
+	}
+	gone := v.docker.ContainerWait(ctx, v.id(), client.ContainerWaitOptions{Condition: container.WaitConditionNotRunning})
+	select {
+	case <-gone.Result:
+		return nil
+	case err := <-gone.Error:
+		return err
+	}
+}
+
+// thaw resumes the container if it is paused: an engine does not end it otherwise.
+func (v vessel) thaw(ctx context.Context) error {
+	state, err := v.container.State(ctx)
+	if err != nil || !state.Paused {
+		return err
+	}
+	return v.resume(ctx)
+}
+
+func (v vessel) pause(ctx context.Context) error {
+	_, err := v.docker.ContainerPause(ctx, v.id(), client.ContainerPauseOptions{})
+	return err
+}
+
+func (v vessel) resume(ctx context.Context) error {
+	_, err := v.docker.ContainerUnpause(ctx, v.id(), client.ContainerUnpauseOptions{})
+	return err
+}
+
+func (v vessel) pids(ctx context.Context) ([]int, error) {
+	state, err := v.container.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	top, err := v.docker.ContainerTop(ctx, v.id(), client.ContainerTopOptions{})
+	if err != nil {
+		return nil, err
+	}
+	column := slices.Index(top.Titles, "PID")
+	if column < 0 {
+		return nil, fmt.Errorf("the engine lists %v of processes, and no PID", top.Titles)
+	}
+	pids := []int{state.Pid}
+	for _, process := range top.Processes {
+		pid, err := strconv.Atoi(process[column])
+		if err != nil {
+			return nil, err
+		}
+		if pid != state.Pid {
+			pids = append(pids, pid)
+		}
+	}
+	return pids, nil
+}
+
+func (v vessel) remove(ctx context.Context) error {
+	_, err := v.docker.ContainerRemove(ctx, v.id(), client.ContainerRemoveOptions{RemoveVolumes: true, Force: true})
+	v.release()
+	if errdefs.IsNotFound(err) {
+		err = nil
+	}
+	return errors.Join(err, v.docker.Close())
+}
+
+func (v vessel) alive(ctx context.Context) bool {
+	state, err := v.container.State(ctx)
+	return err == nil && state.Running
+}
+
+func (v vessel) log(ctx context.Context) string {
+	logs, err := v.container.Logs(ctx)
+	if err != nil {
+		return err.Error()
+	}
+	defer logs.Close() //nolint:errcheck // it was read
+	text, err := io.ReadAll(logs)
+	if err != nil {
+		return err.Error()
+	}
+	return lastLines(string(text))
+}
+
+func (v vessel) id() string { return v.container.GetContainerID() }
+
+// lastLines returns what of a log tells why a server ended.
+func lastLines(log string) string {
+	lines := strings.Split(strings.TrimSpace(log), "\n")
+	return strings.Join(lines[max(0, len(lines)-10):], "\n")
+}
