@@ -97,15 +97,9 @@ func (s *Store) Commit(ctx context.Context, c Commit) (Result, error) {
 
 // Append commits payloads to one stream, each with a new id unless it is a Draft with one.
 func (s *Store) Append(ctx context.Context, to Stream, expect Expected, payloads ...Payload) (Result, error) {
-	a := Append{Stream: to, Expect: expect, Events: make([]Event, len(payloads))}
-	for i, p := range payloads {
-		e := &a.Events[i]
-		if err := s.encode(p, e); err != nil {
-			return Result{}, err
-		}
-		if e.Stream != "" && e.Stream != to {
-			return Result{}, fmt.Errorf("append to %s: %w", to, invalid("event", "%s is directed to %s", e.Type, e.Stream))
-		}
+	a, err := s.NewAppend(to, expect, payloads...)
+	if err != nil {
+		return Result{}, err
 	}
 	return s.commit(ctx, Commit{Appends: []Append{a}}, true)
 }
@@ -136,17 +130,10 @@ func (s *Store) Emit(ctx context.Context, payloads ...Payload) (Result, error) {
 	return r, nil
 }
 
-// commit takes over what c refers to. Payloads that were encoded just now need not be looked at again.
+// commit takes over what c refers to.
 func (s *Store) commit(ctx context.Context, c Commit, encoded bool) (Result, error) {
-	if s.fault != nil {
-		return Result{}, s.fault
-	}
-	c.complete(MetadataFrom(ctx))
-	if err := s.cfg.validate(&c, encoded && s.cfg.Codec == Codec(jsonCodec{})); err != nil {
-		return Result{}, fmt.Errorf("commit: %w", err)
-	}
-	for i := range c.Unless {
-		c.Unless[i].Query = s.upcasts.expand(c.Unless[i].Query)
+	if err := s.prepare(ctx, &c, encoded); err != nil {
+		return Result{}, err
 	}
 	return s.writer.write(ctx, c)
 }

@@ -23,7 +23,7 @@ import (
 var files embed.FS
 
 // Latest is the newest version.
-const Latest = 1
+const Latest = 8
 
 // table keeps the version, in the schema itself.
 const table = "schema_migrations"
@@ -78,7 +78,7 @@ func run(ctx context.Context, cfg *pgxdriver.ConnConfig, schema, what string, ac
 	if cfg.RuntimeParams == nil {
 		cfg.RuntimeParams = map[string]string{}
 	}
-	cfg.RuntimeParams["search_path"] = quoted
+	cfg.RuntimeParams["search_path"] = quoted + ", pg_temp"
 	db := stdlib.OpenDB(*cfg)
 	defer func() { err = errors.Join(err, closed(db)) }()
 	if what == "up" {

@@ -9,7 +9,7 @@ import (
 
 // Consumers implements eventstore.Controller.
 func (b *Backend) Consumers(ctx context.Context) (all []eventstore.Consumer, err error) {
-	rows, err := b.pool.Query(ctx, b.sql(`SELECT name, generation, definition FROM @consumers ORDER BY name`))
+	rows, err := b.reserve.Query(ctx, b.sql(`SELECT name, generation, definition FROM @consumers ORDER BY name`))
 	if err != nil {
 		return nil, classify(err)
 	}
@@ -40,10 +40,10 @@ func (b *Backend) Pause(ctx context.Context, consumer string, paused bool) error
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
 		}
-		if err := b.fenceAll(ctx, tx, consumer, "position"); err != nil {
+		if err := b.fenceAll(ctx, tx, consumer); err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, b.sql(`UPDATE @pulse SET roster = roster + 1, win = win + 1`))
+		_, err = tx.Exec(ctx, b.sql(`SELECT @beat('roster'), @beat('window')`))
 		return err
 	})
 }
@@ -54,14 +54,16 @@ func (b *Backend) Reset(ctx context.Context, consumer string, to eventstore.Posi
 		if _, err := b.consumer(ctx, tx, consumer, "FOR UPDATE"); err != nil {
 			return err
 		}
-		if err := b.fenceAll(ctx, tx, consumer, "$2", int64(to)); err != nil {
+		if err := b.fenceAll(ctx, tx, consumer); err != nil {
 			return err
 		}
 		batch := &pgx.Batch{}
+		batch.Queue(b.sql(`UPDATE @checkpoints k SET moved = moved + 1, position = $2 WHERE consumer = $1
+			AND moved = (SELECT max(m.moved) FROM @checkpoints m WHERE m.consumer = $1 AND m.partition = k.partition)`), consumer, int64(to))
 		batch.Queue(b.sql(`DELETE FROM @parked WHERE consumer = $1 AND position > $2`), consumer, int64(to))
 		batch.Queue(b.sql(`DELETE FROM @deliveries WHERE consumer = $1 AND position > $2`), consumer, int64(to))
 		batch.Queue(b.sql(`UPDATE @consumers SET redrives = redrives + 1 WHERE name = $1`), consumer)
-		batch.Queue(b.sql(`UPDATE @pulse SET roster = roster + 1`))
+		batch.Queue(b.sql(`SELECT @beat('roster')`))
 		return tx.SendBatch(ctx, batch).Close()
 	})
 }

@@ -52,3 +52,5 @@ func outcome(err error) error {
 	}
 	return classify(err)
 }
+
+var errFormat = errors.New("text format: the connections are of default_query_exec_mode=simple_protocol, which is not supported")

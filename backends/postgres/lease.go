@@ -37,11 +37,12 @@ func decodeDefinition(name string, generation int64, data []byte) (eventstore.Co
 	}, err
 }
 
-// tx runs a function in a transaction, which ends with it.
+// tx runs a function in a transaction, which ends with it. A client that stops in the middle does not stop others for
+// long.
 func (b *Backend) tx(ctx context.Context, act func(tx pgx.Tx) error) error {
-	err := pgx.BeginFunc(ctx, b.pool, act)
+	err := pgx.BeginTxFunc(ctx, b.reserve, pgx.TxOptions{BeginQuery: "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '2s'"}, act)
 	if err == nil {
-		b.wake.Fire()
+		b.moved()
 	}
 	return classify(err)
 }
@@ -59,7 +60,7 @@ func (b *Backend) Define(ctx context.Context, c eventstore.Consumer) (known even
 		tag, err := tx.Exec(ctx, b.sql(`INSERT INTO @consumers (name, definition, generation, competing) VALUES ($1, $2::text::json, 1, $3)
 			ON CONFLICT DO NOTHING`), c.Name, text, c.Competing)
 		if err == nil && tag.RowsAffected() > 0 {
-			_, err = tx.Exec(ctx, b.sql(`INSERT INTO @partitions (consumer, partition) SELECT $1, n FROM generate_series(0, $2::int - 1) n`), c.Name, c.Partitions)
+			err = b.partition(ctx, tx, c, 0, 0)
 		}
 		if err != nil {
 			return err
@@ -108,7 +109,7 @@ func (b *Backend) Redefine(ctx context.Context, c eventstore.Consumer) (known ev
 		if before.Generation != c.Generation {
 			return fmt.Errorf("redefine %s: %w: generation %d is not the present one", c.Name, eventstore.ErrConflict, c.Generation)
 		}
-		if err := b.fenceAll(ctx, tx, c.Name, "position"); err != nil {
+		if err := b.fenceAll(ctx, tx, c.Name); err != nil {
 			return err
 		}
 		if before.Partitions != c.Partitions {
@@ -119,7 +120,7 @@ func (b *Backend) Redefine(ctx context.Context, c eventstore.Consumer) (known ev
 		batch := &pgx.Batch{}
 		batch.Queue(b.sql(`UPDATE @consumers SET definition = $2::text::json, generation = generation + 1, competing = $3 WHERE name = $1`), c.Name, text, c.Competing)
 		batch.Queue(b.sql(`UPDATE @members SET consumers = array_remove(consumers, $1) WHERE $1 = ANY (consumers)`), c.Name)
-		batch.Queue(b.sql(`UPDATE @pulse SET roster = roster + 1`))
+		batch.Queue(b.sql(`SELECT @beat('roster')`))
 		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 			return err
 		}
@@ -129,21 +130,27 @@ func (b *Backend) Redefine(ctx context.Context, c eventstore.Consumer) (known ev
 	return known, err
 }
 
-// fenceAll gives all partitions a new epoch and no owner, and moves them to a position.
-func (b *Backend) fenceAll(ctx context.Context, tx pgx.Tx, consumer, to string, args ...any) error {
-	_, err := tx.Exec(ctx, b.sql(`SELECT 1 FROM @partitions WHERE consumer = $1 ORDER BY partition FOR UPDATE`), consumer)
-	if err == nil {
-		_, err = tx.Exec(ctx, b.sql(`UPDATE @partitions SET epoch = epoch + 1, owner = NULL, lost = 0, position = `+to+` WHERE consumer = $1`),
-			append([]any{consumer}, args...)...)
-	}
+// fenceAll gives all partitions a new epoch and no owner.
+func (b *Backend) fenceAll(ctx context.Context, tx pgx.Tx, consumer string) error {
+	_, err := tx.Exec(ctx, b.sql(`SELECT @fence_all($1)`), consumer)
 	return err
+}
+
+// partition makes the partitions of a consumer, all at one position.
+func (b *Backend) partition(ctx context.Context, tx pgx.Tx, c eventstore.Consumer, epoch, position int64) error {
+	batch := &pgx.Batch{}
+	batch.Queue(b.sql(`INSERT INTO @partitions (consumer, partition, epoch)
+		SELECT $1, n, $3 FROM generate_series(0, $2::int - 1) n`), c.Name, c.Partitions, epoch)
+	batch.Queue(b.sql(`INSERT INTO @checkpoints (consumer, partition, moved, position)
+		SELECT $1, n, 0, $3 FROM generate_series(0, $2::int - 1) n`), c.Name, c.Partitions, position)
+	return tx.SendBatch(ctx, batch).Close()
 }
 
 // repartition replaces partitions that all stand at one position. No epoch comes twice.
 func (b *Backend) repartition(ctx context.Context, tx pgx.Tx, c eventstore.Consumer) error {
 	var least, most, epoch int64
-	if err := tx.QueryRow(ctx, b.sql(`SELECT min(position), max(position), max(epoch) FROM @partitions WHERE consumer = $1`), c.Name).
-		Scan(&least, &most, &epoch); err != nil {
+	if err := tx.QueryRow(ctx, b.sql(`SELECT (SELECT min(position) FROM @checkpoints WHERE consumer = $1),
+		(SELECT max(position) FROM @checkpoints WHERE consumer = $1), (SELECT max(epoch) FROM @partitions WHERE consumer = $1)`), c.Name).Scan(&least, &most, &epoch); err != nil {
 		return err
 	}
 	if least != most {
@@ -151,9 +158,11 @@ func (b *Backend) repartition(ctx context.Context, tx pgx.Tx, c eventstore.Consu
 	}
 	batch := &pgx.Batch{}
 	batch.Queue(b.sql(`DELETE FROM @partitions WHERE consumer = $1`), c.Name)
-	batch.Queue(b.sql(`INSERT INTO @partitions (consumer, partition, epoch, position)
-		SELECT $1, n, $3, $4 FROM generate_series(0, $2::int - 1) n`), c.Name, c.Partitions, epoch+1, least)
-	return tx.SendBatch(ctx, batch).Close()
+	batch.Queue(b.sql(`DELETE FROM @checkpoints WHERE consumer = $1`), c.Name)
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return err
+	}
+	return b.partition(ctx, tx, c, epoch+1, least)
 }
 
 // Renew implements eventstore.Leaser.
@@ -165,22 +174,10 @@ func (b *Backend) Renew(ctx context.Context, m eventstore.Member, ttl time.Durat
 	if consumers == nil {
 		consumers = []string{}
 	}
-	err = b.tx(ctx, func(tx pgx.Tx) error {
-		var changed bool
-		err := tx.QueryRow(ctx, b.sql(`WITH gone AS (DELETE FROM @members WHERE expires < clock_timestamp() AND id <> $1 RETURNING 1),
-			before AS (SELECT consumers FROM @members WHERE id = $1),
-			now AS (INSERT INTO @members (id, consumers, expires) VALUES ($1, $2, clock_timestamp() + $3)
-				ON CONFLICT (id) DO UPDATE SET consumers = excluded.consumers, expires = excluded.expires RETURNING 1)
-			SELECT EXISTS (SELECT 1 FROM gone) OR (SELECT consumers FROM before) IS DISTINCT FROM $2::text[] OR NOT EXISTS (SELECT 1 FROM now)`),
-			m.ID, consumers, ttl).Scan(&changed)
-		if err == nil && changed {
-			_, err = tx.Exec(ctx, b.sql(`UPDATE @pulse SET roster = roster + 1`))
-		}
-		return err
-	})
-	if err != nil {
-		return nil, err
+	if _, err = b.reserve.Exec(ctx, b.sql(`SELECT @renew($1, $2, $3)`), m.ID, consumers, ttl); err != nil {
+		return nil, classify(err)
 	}
+	b.moved()
 	return b.rosters(ctx, consumers)
 }
 
@@ -192,12 +189,13 @@ func (b *Backend) rosters(ctx context.Context, consumers []string) ([]eventstore
 		all[i].Consumer = name
 		at[name] = &all[i]
 	}
-	rows, err := b.pool.Query(ctx, b.sql(`SELECT c.name, c.generation, c.competing, c.paused, c.redrives,
+	rows, err := b.reserve.Query(ctx, b.sql(`SELECT c.name, c.generation, c.competing, c.paused, c.redrives,
 			(SELECT array_agg(m.id ORDER BY m.id) FROM @members m WHERE c.name = ANY (m.consumers) AND m.expires > clock_timestamp()),
 			(SELECT array_agg(coalesce(o.id, '') ORDER BY p.partition) FROM @partitions p
 				LEFT JOIN @members o ON o.id = p.owner AND o.expires > clock_timestamp() WHERE p.consumer = c.name),
 			(SELECT array_agg(p.epoch ORDER BY p.partition) FROM @partitions p WHERE p.consumer = c.name),
-			(SELECT array_agg(p.position ORDER BY p.partition) FROM @partitions p WHERE p.consumer = c.name)
+			(SELECT array_agg(k.position ORDER BY p.partition) FROM @partitions p CROSS JOIN LATERAL (SELECT k.position FROM @checkpoints k
+				WHERE k.consumer = p.consumer AND k.partition = p.partition ORDER BY k.moved DESC LIMIT 1) k WHERE p.consumer = c.name)
 		FROM @consumers c WHERE c.name = ANY ($1)`), consumers)
 	if err != nil {
 		return nil, classify(err)
@@ -229,79 +227,61 @@ func (b *Backend) Roster(ctx context.Context, consumer string) (eventstore.Roste
 
 // Claim implements eventstore.Leaser.
 func (b *Backend) Claim(ctx context.Context, member, consumer string, generation int64, partitions []int) (leases []eventstore.Lease, err error) {
-	err = b.tx(ctx, func(tx pgx.Tx) error {
-		var alive, paused bool
-		var now int64
-		err := tx.QueryRow(ctx, b.sql(`SELECT c.generation, c.paused, EXISTS (SELECT 1 FROM @members WHERE id = $2 AND expires > clock_timestamp())
-			FROM @consumers c WHERE c.name = $1 FOR SHARE OF c`), consumer, member).Scan(&now, &paused, &alive)
-		switch {
-		case errors.Is(err, pgx.ErrNoRows):
-			return fmt.Errorf("claim %s: %w", consumer, unheard(consumer))
-		case err != nil:
-			return err
-		case !alive:
-			return fmt.Errorf("claim %s: %w: member %s is not alive", consumer, eventstore.ErrFenced, member)
-		case paused || now != generation:
-			return fmt.Errorf("claim %s: %w: it is paused, or not of generation %d", consumer, eventstore.ErrFenced, generation)
-		}
-		var count int
-		if err := tx.QueryRow(ctx, b.sql(`SELECT count(*) FROM @partitions WHERE consumer = $1`), consumer).Scan(&count); err != nil {
-			return err
-		}
-		for _, n := range partitions {
-			if n < 0 || n >= count {
-				return fmt.Errorf("claim %s: %w", consumer, &eventstore.InvalidError{Field: "partition", Reason: fmt.Sprintf("%d is not 0 … %d", n, count-1)})
-			}
-		}
-		leases, err = b.claim(ctx, tx, member, consumer, partitions)
-		return err
-	})
-	return leases, err
-}
-
-func (b *Backend) claim(ctx context.Context, tx pgx.Tx, member, consumer string, partitions []int) (leases []eventstore.Lease, err error) {
-	if _, err := tx.Exec(ctx, b.sql(`SELECT 1 FROM @partitions WHERE consumer = $1 AND partition = ANY ($2) ORDER BY partition FOR UPDATE`), consumer, partitions); err != nil {
-		return nil, err
-	}
-	rows, err := tx.Query(ctx, b.sql(`UPDATE @partitions p SET epoch = epoch + 1, owner = $2,
-			lost = lost + CASE WHEN owner IS NOT NULL AND owner <> $2 THEN 1 ELSE 0 END
-		WHERE consumer = $1 AND partition = ANY ($3)
-			AND (owner = $2 OR NOT EXISTS (SELECT 1 FROM @members m WHERE m.id = p.owner AND m.expires > clock_timestamp()))
-		RETURNING partition, epoch, position, lost`), consumer, member, partitions)
+	rows, err := b.reserve.Query(ctx, b.sql(`SELECT code, partition, epoch, position, lost FROM @claim($1, $2, $3, $4)`), member, consumer, generation, partitions)
 	if err != nil {
-		return nil, err
+		return nil, classify(err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		l := eventstore.Lease{Consumer: consumer}
-		if err := rows.Scan(&l.Partition, &l.Epoch, &l.Position, &l.Lost); err != nil {
+		var code *string
+		if err := rows.Scan(&code, &l.Partition, &l.Epoch, &l.Position, &l.Lost); err != nil {
 			return nil, err
+		}
+		if code != nil {
+			return nil, fmt.Errorf("claim %s: %w", consumer, unclaimed(*code, member, consumer, generation, l.Partition))
 		}
 		leases = append(leases, l)
 	}
-	return leases, rows.Err()
+	if err := rows.Err(); err != nil {
+		return nil, classify(err)
+	}
+	b.moved()
+	return leases, nil
+}
+
+// unclaimed is why a member may not claim.
+func unclaimed(code, member, consumer string, generation int64, count int) error {
+	switch code {
+	case "unknown":
+		return unheard(consumer)
+	case "dead":
+		return fmt.Errorf("%w: member %s is not alive", eventstore.ErrFenced, member)
+	case "refused":
+		return fmt.Errorf("%w: it is paused, or not of generation %d", eventstore.ErrFenced, generation)
+	default:
+		return &eventstore.InvalidError{Field: "partition", Reason: fmt.Sprintf("is not 0 … %d", count-1)}
+	}
 }
 
 // Release implements eventstore.Leaser.
 func (b *Backend) Release(ctx context.Context, member string, leases []eventstore.Lease) error {
-	return b.tx(ctx, func(tx pgx.Tx) error {
-		batch := &pgx.Batch{}
-		for _, l := range leases {
-			batch.Queue(b.sql(`UPDATE @partitions SET owner = NULL, lost = 0 WHERE consumer = $1 AND partition = $2 AND owner = $3 AND epoch = $4`),
-				l.Consumer, l.Partition, member, l.Epoch)
-		}
-		batch.Queue(b.sql(`UPDATE @pulse SET roster = roster + 1`))
-		return tx.SendBatch(ctx, batch).Close()
-	})
+	consumers, partitions, epochs := make([]string, len(leases)), make([]int32, len(leases)), make([]int64, len(leases))
+	for i, l := range leases {
+		consumers[i], partitions[i], epochs[i] = l.Consumer, int32(l.Partition), l.Epoch
+	}
+	return b.release(ctx, member, consumers, partitions, epochs)
 }
 
 // Leave implements eventstore.Leaser.
 func (b *Backend) Leave(ctx context.Context, member string) error {
-	return b.tx(ctx, func(tx pgx.Tx) error {
-		batch := &pgx.Batch{}
-		batch.Queue(b.sql(`UPDATE @partitions SET owner = NULL, lost = 0 WHERE owner = $1`), member)
-		batch.Queue(b.sql(`DELETE FROM @members WHERE id = $1`), member)
-		batch.Queue(b.sql(`UPDATE @pulse SET roster = roster + 1`))
-		return tx.SendBatch(ctx, batch).Close()
-	})
+	return b.release(ctx, member, nil, nil, nil)
+}
+
+func (b *Backend) release(ctx context.Context, member string, consumers []string, partitions []int32, epochs []int64) error {
+	_, err := b.reserve.Exec(ctx, b.sql(`SELECT @release($1, $2, $3, $4)`), member, consumers, partitions, epochs)
+	if err == nil {
+		b.moved()
+	}
+	return classify(err)
 }

@@ -24,7 +24,7 @@ func TestOpenSaysWhatIsWrongAndNeverThePassword(t *testing.T) {
 		"nobody there":      {"postgres://user:hunter2@127.0.0.1:1/x?connect_timeout=2", postgres.Config{}, "127.0.0.1:1"},
 		"long schema":       {dsn, postgres.Config{Schema: strings.Repeat("x", 64)}, "63 bytes"},
 		"schema with a NUL": {dsn, postgres.Config{Schema: "a\x00"}, "NUL"},
-		"not migrated":      {dsn, postgres.Config{Schema: "empty", ManualMigration: true}, "of version 0, and this program needs 1"},
+		"not migrated":      {dsn, postgres.Config{Schema: "empty", ManualMigration: true}, "of version 0, and this program needs "},
 	} {
 		st, err := postgres.Open(t.Context(), c.dsn, c.cfg)
 		if err == nil {

@@ -28,10 +28,14 @@ type Config struct {
 // Backend is a log in a schema of a PostgreSQL database: an eventstore.Backend with every optional interface. It is
 // safe for concurrent use, by any number of processes.
 type Backend struct {
-	pool   *pgxpool.Pool
-	owned  bool // the pool is ours to close
-	schema string
-	wake   signal.Signal // something was committed through this Backend
+	pool    *pgxpool.Pool // for reads
+	owned   bool          // the pool is ours to close
+	reserve *pgxpool.Pool // for whatever must not wait for those who hold all of the pool
+	schema  string
+	wake    signal.Signal // something may have been committed
+	news    news
+
+	commitSQL, appendSQL, stageSQL string
 }
 
 var (
@@ -98,11 +102,22 @@ func New(ctx context.Context, pool *pgxpool.Pool, cfg Config) (*Backend, error) 
 	case version > migrations.Latest:
 		return nil, fmt.Errorf("open postgres: schema %q is of version %d, and this program knows only %d: upgrade the program", cfg.Schema, version, migrations.Latest)
 	}
-	return &Backend{pool: pool, schema: pgx.Identifier{cfg.Schema}.Sanitize() + "."}, nil
+	reserve, err := reserved(ctx, pool)
+	if err != nil {
+		return nil, fmt.Errorf("open postgres: %w", err)
+	}
+	b := &Backend{pool: pool, reserve: reserve, schema: pgx.Identifier{cfg.Schema}.Sanitize() + "."}
+	b.news.init(b, cfg.Schema)
+	b.commitSQL = b.sql("SELECT head, versions, codes, details FROM @commit_batch($1, " + params(2) + ")")
+	b.appendSQL = b.sql("SELECT before, place FROM @append_one($1, $2, $3, $4, $5, $6::json, $7::json, $8::json)")
+	b.stageSQL = b.sql("INSERT INTO @staged (" + batchColumns + ") VALUES (" + params(1) + ")")
+	return b, nil
 }
 
 // Close implements eventstore.Backend.
 func (b *Backend) Close() error {
+	b.news.close()
+	b.reserve.Close()
 	if b.owned {
 		b.pool.Close()
 	}

@@ -2,20 +2,17 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"iter"
-	"strings"
-	"time"
+	"math"
 
-	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/necrostack/necrostack/eventstore"
 )
 
 // Bounds of what one statement reads, so that no connection is held while events are handled, and memory is bounded.
 const (
-	leastRows = 32
-	mostRows  = 1000
+	firstRows = 256
+	mostRows  = 4096
 	mostBytes = 4 << 20
 )
 
@@ -34,133 +31,98 @@ func (b *Backend) Read(ctx context.Context, q eventstore.Query, r eventstore.Ran
 
 // read returns the head, or -1 if yield has ended it.
 func (b *Backend) read(ctx context.Context, q eventstore.Query, r eventstore.Range, yield func(eventstore.Event, error) bool) (eventstore.Position, error) {
-	s := b.statement(q, r.Backward)
-	after, upTo, head, left, rows := r.After, r.UpTo, eventstore.Position(-1), r.Limit, leastRows
+	s := newSource(q, r.Backward)
+	upTo := r.UpTo
+	if upTo == 0 {
+		upTo = math.MaxInt64
+	}
+	c := chunk{after: r.After, upTo: upTo, rows: firstRows, head: -1}
+	left := r.Limit
 	for {
-		n := rows
 		if r.Limit > 0 {
-			n = min(n, left)
+			c.rows = min(c.rows, left)
 		}
-		chunk, size, at, err := b.chunk(ctx, s, after, upTo, n)
-		if err != nil {
+		if err := b.fetch(ctx, s, &c); err != nil {
 			return 0, classify(err)
 		}
-		if head < 0 {
-			if head = at; upTo == 0 || upTo > head {
-				upTo = head
-			}
-		}
-		for _, e := range chunk {
+		for i := range c.events {
 			if err := ctx.Err(); err != nil {
 				return 0, err
 			}
-			if !yield(e, nil) {
+			if !yield(c.events[i], nil) {
 				return -1, nil
 			}
-			if r.Backward {
-				upTo = e.Position - 1
-			} else {
-				after = e.Position
-			}
 		}
-		left -= len(chunk)
-		if len(chunk) < n || r.Limit > 0 && left == 0 || upTo <= after {
-			return head, nil
+		left -= len(c.events)
+		if !c.next(r.Backward) || r.Limit > 0 && left == 0 {
+			return c.head, nil
 		}
-		rows = max(leastRows, min(rows*2, mostRows, mostBytes/max(1, size/len(chunk))))
 	}
 }
 
-// statement is a query as SQL, with its arguments from $4 on.
-type statement struct {
-	text string
-	args []any
+// chunk is what one statement reads.
+type chunk struct {
+	after, upTo eventstore.Position
+	rows        int                 // at most so many events
+	head        eventstore.Position // of the first statement's snapshot; -1 before it
+	events      []eventstore.Event
+	bytes       int  // of payloads and metadata
+	full        bool // it has been cut short: there is more
 }
 
-func (b *Backend) statement(q eventstore.Query, backward bool) statement {
-	var s statement
-	arg := func(v any) string {
-		s.args = append(s.args, v)
-		return fmt.Sprintf("$%d", len(s.args)+3)
+// next prepares for the chunk behind this one, and reports whether there can be one.
+func (c *chunk) next(backward bool) bool {
+	if !c.full || len(c.events) == 0 {
+		return false
 	}
-	order := "ASC"
-	if backward {
-		order = "DESC"
+	if last := c.events[len(c.events)-1].Position; backward {
+		c.upTo = last - 1
+	} else {
+		c.after = last
 	}
-	s.text = b.sql(`SELECT h.head, e.position, e.stream, e.version, e.id, e.type, e.tags, e.data, e.metadata, e.time
-		FROM (SELECT coalesce(max(position), 0) AS head FROM @events) h
-		LEFT JOIN LATERAL (SELECT * FROM @events e WHERE e.position > $1 AND e.position <= h.head AND ($2::bigint = 0 OR e.position <= $2)
-			AND (`) + b.where(q, arg) + `) ORDER BY e.position ` + order + ` LIMIT $3) e ON true ORDER BY e.position ` + order
-	return s
+	c.rows = max(1, min(mostRows, mostBytes/max(1, c.bytes/len(c.events))))
+	return c.after < c.upTo
 }
 
-// where is the condition of a query on events e.
-func (b *Backend) where(q eventstore.Query, arg func(any) string) string {
-	var alternatives []string
-	var types []string
-	for _, it := range q.Items() {
-		if it.Stream == "" && it.Category == "" && len(it.Tags) == 0 && len(it.Types) > 0 {
-			types = append(types, it.Types...)
-			continue
-		}
-		all := []string{"true"}
-		if it.Stream != "" {
-			all = append(all, "e.stream = "+arg(string(it.Stream)))
-		}
-		if it.Category != "" {
-			all = append(all, "split_part(e.stream, '-', 1) = "+arg(it.Category))
-		}
-		if len(it.Types) > 0 {
-			all = append(all, "e.type = ANY ("+arg(it.Types)+")")
-		}
-		for _, tag := range it.Tags {
-			all = append(all, b.sql("e.position IN (SELECT t.position FROM @event_tags t WHERE t.tag = ")+arg(tag)+" AND t.position > $1 AND t.position <= h.head)")
-		}
-		alternatives = append(alternatives, strings.Join(all, " AND "))
-	}
-	if len(types) > 0 {
-		alternatives = append(alternatives, "e.type = ANY ("+arg(types)+")")
-	}
-	if len(alternatives) == 0 {
-		return "false"
-	}
-	return strings.Join(alternatives, " OR ")
-}
-
-// chunk runs the statement once.
-func (b *Backend) chunk(ctx context.Context, s statement, after, upTo eventstore.Position, n int) (
-	chunk []eventstore.Event, size int, head eventstore.Position, err error,
-) {
-	rows, err := b.pool.Query(ctx, s.text, append([]any{int64(after), int64(upTo), n}, s.args...)...)
+// fetch reads a chunk.
+func (b *Backend) fetch(ctx context.Context, s *source, c *chunk) error {
+	conn, err := b.acquire(ctx)
 	if err != nil {
-		return nil, 0, 0, err
+		return err
+	}
+	defer conn.Release()
+	first := c.head < 0
+	rows, err := conn.Query(ctx, b.sql(s.statement(first)), append([]any{
+		pgx.QueryResultFormats{pgx.BinaryFormatCode}, int64(c.after), int64(c.upTo), c.rows,
+	}, s.args...)...)
+	if err != nil {
+		return err
 	}
 	defer rows.Close()
+	c.events, c.bytes = make([]eventstore.Event, 0, min(c.rows, firstRows)), 0
+	var d decoder
 	for rows.Next() {
-		var position, version *int64
-		var stream, typ *string
-		var id *uuid.UUID
-		var tags, data, meta []byte
-		var at *time.Time
-		if err := rows.Scan(&head, &position, &stream, &version, &id, &typ, &tags, &data, &meta, &at); err != nil {
-			return nil, 0, 0, err
-		}
-		if position == nil {
-			continue // nothing but the head
-		}
-		e := eventstore.Event{
-			ID: *id, Type: *typ, Stream: eventstore.Stream(*stream), Version: eventstore.Version(*version),
-			Position: eventstore.Position(*position), Data: data, Time: at.UTC(),
-		}
-		if e.Metadata, err = decodeMetadata(meta); err != nil {
-			return nil, 0, 0, err
-		}
-		if len(tags) > 0 {
-			if err := json.Unmarshal(tags, &e.Tags); err != nil {
-				return nil, 0, 0, err
+		values := rows.RawValues()
+		if first {
+			if c.head, err = d.position(values[0]); err != nil {
+				return err
+			}
+			if values = values[1:]; values[0] == nil {
+				continue // nothing but the head
 			}
 		}
-		chunk, size = append(chunk, e), size+len(data)+len(meta)
+		c.events = append(c.events, eventstore.Event{})
+		if err := d.event(values, &c.events[len(c.events)-1]); err != nil {
+			return err
+		}
+		if c.bytes = d.bytes; c.bytes > mostBytes {
+			c.full = true
+			return nil // what comes behind is dropped unread
+		}
 	}
-	return chunk, size, head, rows.Err()
+	if first && c.upTo > c.head {
+		c.upTo = c.head
+	}
+	c.full = len(c.events) == c.rows
+	return rows.Err()
 }

@@ -25,12 +25,6 @@ func encodeMetadata(m *eventstore.Metadata) (string, error) {
 	return string(data), err
 }
 
-func decodeMetadata(data []byte) (eventstore.Metadata, error) {
-	var m metadata
-	err := json.Unmarshal(data, &m)
-	return eventstore.Metadata(m), err
-}
-
 // encodeTags is null without tags.
 func encodeTags(tags []string) (*string, error) {
 	if len(tags) == 0 {

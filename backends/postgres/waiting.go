@@ -14,11 +14,11 @@ import (
 // Fire implements eventstore.Scheduler.
 func (b *Backend) Fire(ctx context.Context, limit int) (fired int, next time.Time, err error) {
 	var due *time.Time
-	if err := b.pool.QueryRow(ctx, b.sql(`SELECT fired, next FROM @fire($1)`), limit).Scan(&fired, &due); err != nil {
+	if err := b.reserve.QueryRow(ctx, b.sql(`SELECT fired, next FROM @fire($1)`), limit).Scan(&fired, &due); err != nil {
 		return 0, next, classify(err)
 	}
 	if fired > 0 {
-		b.wake.Fire()
+		b.moved()
 	}
 	if due != nil {
 		next = due.UTC()
@@ -79,7 +79,7 @@ func (b *Backend) Parked(ctx context.Context, f eventstore.ParkedFilter) iter.Se
 // meanwhile: what waits is not much.
 func each[T any](ctx context.Context, b *Backend, text string, args []any, scan func(pgx.Rows) (T, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
-		rows, err := b.pool.Query(ctx, b.sql(text), args...)
+		rows, err := b.reserve.Query(ctx, b.sql(text), args...)
 		var all []T
 		if err == nil {
 			all, err = pgx.CollectRows(rows, func(pgx.CollectableRow) (T, error) { return scan(rows) })
@@ -128,7 +128,7 @@ func (b *Backend) Take(ctx context.Context, consumer string, limit int, visibili
 // Window implements eventstore.Deliverer.
 func (b *Backend) Window(ctx context.Context, consumer string) (outstanding int, next time.Time, err error) {
 	var due *time.Time
-	err = b.pool.QueryRow(ctx, b.sql(`SELECT count(*), min(due) FROM @deliveries WHERE consumer = $1`), consumer).Scan(&outstanding, &due)
+	err = b.reserve.QueryRow(ctx, b.sql(`SELECT count(*), min(due) FROM @deliveries WHERE consumer = $1`), consumer).Scan(&outstanding, &due)
 	if due != nil {
 		next = due.UTC()
 	}
@@ -137,7 +137,7 @@ func (b *Backend) Window(ctx context.Context, consumer string) (outstanding int,
 
 // Save implements eventstore.Snapshotter.
 func (b *Backend) Save(ctx context.Context, s eventstore.Snapshot) error {
-	_, err := b.pool.Exec(ctx, b.sql(`INSERT INTO @snapshots AS old (fold, stream, version, data) VALUES ($1, $2, $3, $4::text::json)
+	_, err := b.reserve.Exec(ctx, b.sql(`INSERT INTO @snapshots AS old (fold, stream, version, data) VALUES ($1, $2, $3, $4::text::json)
 		ON CONFLICT (fold, stream) DO UPDATE SET version = excluded.version, data = excluded.data WHERE old.version < excluded.version`),
 		s.Fold, string(s.Stream), int64(s.Version), string(s.Data))
 	return classify(err)
@@ -146,45 +146,11 @@ func (b *Backend) Save(ctx context.Context, s eventstore.Snapshot) error {
 // Snapshot implements eventstore.Snapshotter.
 func (b *Backend) Snapshot(ctx context.Context, fold string, stream eventstore.Stream) (s eventstore.Snapshot, err error) {
 	var data []byte
-	err = b.pool.QueryRow(ctx, b.sql(`SELECT fold, stream, version, data FROM @snapshots WHERE fold = $1 AND stream = $2`), fold, string(stream)).
+	err = b.reserve.QueryRow(ctx, b.sql(`SELECT fold, stream, version, data FROM @snapshots WHERE fold = $1 AND stream = $2`), fold, string(stream)).
 		Scan(&s.Fold, &s.Stream, &s.Version, &data)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return eventstore.Snapshot{}, nil
 	}
 	s.Data = data
 	return s, classify(err)
-}
-
-// Wait implements eventstore.Waker: at once for what this process does, and by looking again for what others do.
-func (b *Backend) Wait(ctx context.Context, seen eventstore.Pulse) (eventstore.Pulse, error) {
-	for pause := leastPause; ; pause = min(pause*2, mostPause) {
-		woken := b.wake.Wait()
-		now, err := b.pulse(ctx)
-		if ctx.Err() != nil {
-			return seen, nil //nolint:nilerr // the caller has gone, and a Waker returns without an error then
-		}
-		if err != nil || now != seen {
-			return now, err
-		}
-		t := time.NewTimer(pause)
-		select {
-		case <-woken:
-		case <-t.C:
-		case <-ctx.Done():
-			t.Stop()
-			return now, nil
-		}
-		t.Stop()
-	}
-}
-
-// How often Wait looks for what other processes have done: ever less often while nothing happens.
-const (
-	leastPause = 5 * time.Millisecond
-	mostPause  = 100 * time.Millisecond
-)
-
-func (b *Backend) pulse(ctx context.Context) (p eventstore.Pulse, err error) {
-	err = b.pool.QueryRow(ctx, b.sql(`SELECT coalesce((SELECT max(position) FROM @events), 0), roster, win FROM @pulse`)).Scan(&p.Head, &p.Roster, &p.Window)
-	return p, classify(err)
 }

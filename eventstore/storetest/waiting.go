@@ -95,7 +95,7 @@ func wokenByOther(t *trial) {
 func waitEnds(t *trial) {
 	s := t.wrapped(eventstore.Config{Poll: 5 * time.Millisecond}, func(b eventstore.Backend) eventstore.Backend { return b })
 	t.add(s, "pulse-1", event("beat"))
-	seen := t.now(s)
+	seen := t.now(t.patientStore())
 	if p := await(t, t.pulse(s, seen), "a wait with a short Poll"); p != seen {
 		t.broken("nothing happened; who waited after %+v was told of %+v", seen, p)
 	}

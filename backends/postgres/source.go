@@ -1,0 +1,144 @@
+package postgres
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/necrostack/necrostack/eventstore"
+)
+
+// source is a query as SQL. Its statements take the position after which, the one up to which, and the number of events
+// at most as $1 to $3, and args from there on. Every shape of query is read by an index in which its events stand in
+// the order of the log, so that the end of a chunk ends the work.
+type source struct {
+	text     string // yields events e; BOUND is the position up to which
+	order    string
+	backward bool
+	args     []any
+}
+
+// columns are those of events, in the order in which decoder takes them.
+const columns = "e.position, e.stream, e.version, e.id, e.type, e.tags, e.data, e.metadata, e.time"
+
+func newSource(q eventstore.Query, backward bool) *source {
+	s := &source{order: "ASC", backward: backward}
+	if backward {
+		s.order = "DESC"
+	}
+	items := merge(q.Items())
+	switch len(items) {
+	case 0:
+		s.text = "SELECT * FROM @events e WHERE false AND $1::bigint + $2::bigint + $3::bigint > 0"
+	case 1:
+		s.text = s.item(&items[0])
+	default:
+		all := make([]string, len(items))
+		for i := range items {
+			all[i] = "(SELECT i.position FROM (" + s.item(&items[i]) + ") i)"
+		}
+		s.text = "SELECT e.* FROM (SELECT u.position FROM (" + strings.Join(all, " UNION ") + ") u ORDER BY u.position " + s.order +
+			" LIMIT $3) p JOIN @events e ON e.position = p.position ORDER BY e.position " + s.order
+	}
+	return s
+}
+
+// statement returns the SQL, with the head of its own snapshot in front of each event for the first chunk.
+func (s *source) statement(first bool) string {
+	if !first {
+		return "SELECT " + columns + " FROM (" + strings.ReplaceAll(s.text, "BOUND", "$2::bigint") + ") e"
+	}
+	return "SELECT h.head, " + columns + " FROM (SELECT coalesce(max(position), 0) AS head FROM @events) h LEFT JOIN LATERAL (" +
+		strings.ReplaceAll(s.text, "BOUND", "least($2::bigint, h.head)") + ") e ON true"
+}
+
+// merge makes one item of those that name but types.
+func merge(items []eventstore.Item) []eventstore.Item {
+	merged, types := make([]eventstore.Item, 0, len(items)), -1
+	for _, it := range items {
+		switch {
+		case it.Stream != "" || it.Category != "" || len(it.Tags) > 0 || len(it.Types) == 0:
+			merged = append(merged, it)
+		case types < 0:
+			types = len(merged)
+			merged = append(merged, eventstore.Item{Types: append([]string(nil), it.Types...)})
+		default:
+			merged[types].Types = append(merged[types].Types, it.Types...)
+		}
+	}
+	return merged
+}
+
+// item selects the first $3 events that match.
+func (s *source) item(it *eventstore.Item) string {
+	switch {
+	case it.Stream != "":
+		return s.stream(it)
+	case len(it.Tags) > 0:
+		return s.tags(it)
+	case len(it.Types) == 1:
+		return s.indexed(it, "e.type = "+s.arg(it.Types[0]))
+	case len(it.Types) > 1:
+		return s.types(it)
+	case it.Category != "":
+		return s.indexed(&eventstore.Item{}, "split_part(e.stream, '-', 1) = "+s.arg(it.Category))
+	default:
+		return s.indexed(it, "true")
+	}
+}
+
+// indexed selects by what an index has before the position.
+func (s *source) indexed(it *eventstore.Item, by string) string {
+	return "SELECT e.* FROM @events e WHERE " + by + s.category(it) + " AND e.position > $1::bigint AND e.position <= BOUND ORDER BY e.position " +
+		s.order + " LIMIT $3::bigint"
+}
+
+// stream selects by version, which is in the order of the log, too: from the last event that is not wanted.
+func (s *source) stream(it *eventstore.Item) string {
+	stream := s.arg(string(it.Stream))
+	text := "SELECT e.* FROM @events e WHERE e.stream = " + stream +
+		" AND e.version > CASE WHEN $1::bigint = 0 THEN 0 ELSE coalesce((SELECT b.version FROM @events b WHERE b.stream = " + stream +
+		" AND b.position <= $1::bigint ORDER BY b.version DESC LIMIT 1), 0) END AND e.position <= BOUND" + s.category(it)
+	if len(it.Types) > 0 {
+		text += " AND e.type = ANY (" + s.arg(it.Types) + "::text[])"
+	}
+	for _, tag := range it.Tags {
+		text += " AND EXISTS (SELECT 1 FROM @event_tags t WHERE t.tag = " + s.arg(tag) + " AND t.position = e.position)"
+	}
+	return text + " ORDER BY e.version " + s.order + " LIMIT $3::bigint"
+}
+
+// tags selects by the first tag, and looks at the others there.
+func (s *source) tags(it *eventstore.Item) string {
+	text := "SELECT e.* FROM @event_tags t JOIN @events e ON e.position = t.position WHERE t.tag = " + s.arg(it.Tags[0]) +
+		" AND t.position > $1::bigint AND t.position <= BOUND" + s.category(it)
+	if len(it.Types) > 0 {
+		text += " AND t.type = ANY (" + s.arg(it.Types) + "::text[])"
+	}
+	for _, tag := range it.Tags[1:] {
+		text += " AND EXISTS (SELECT 1 FROM @event_tags o WHERE o.tag = " + s.arg(tag) + " AND o.position = t.position)"
+	}
+	return text + " ORDER BY t.position " + s.order + " LIMIT $3::bigint"
+}
+
+// types takes the first of each type, and of these the first.
+func (s *source) types(it *eventstore.Item) string {
+	each := "SELECT e.position FROM @events e WHERE e.type = y.type" + s.category(it) +
+		" AND e.position > $1::bigint AND e.position <= BOUND ORDER BY e.position " + s.order + " LIMIT $3::bigint"
+	return "SELECT e.* FROM (SELECT f.position FROM (SELECT DISTINCT unnest(" + s.arg(it.Types) + "::text[]) AS type) y CROSS JOIN LATERAL (" + each +
+		") f ORDER BY f.position " + s.order + " LIMIT $3::bigint) p JOIN @events e ON e.position = p.position ORDER BY e.position " + s.order
+}
+
+func (s *source) category(it *eventstore.Item) string {
+	if it.Category == "" {
+		return ""
+	}
+	return " AND split_part(e.stream, '-', 1) = " + s.arg(it.Category)
+}
+
+func (s *source) arg(v any) string {
+	s.args = append(s.args, v)
+	if _, list := v.([]string); list {
+		return fmt.Sprintf("$%d", len(s.args)+3)
+	}
+	return fmt.Sprintf("$%d::text", len(s.args)+3)
+}

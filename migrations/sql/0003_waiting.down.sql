@@ -1,0 +1,1 @@
+DROP TABLE snapshots, deliveries, parked, reserved, schedules;

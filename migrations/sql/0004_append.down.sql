@@ -1,0 +1,1 @@
+DROP FUNCTION append_one, versions, write_events;

@@ -1,0 +1,58 @@
+-- How events are written.
+
+-- write_events appends events under the log's lock, in a statement after the one that took it. Every array has an
+-- element for each event, in order: e_stream says which of s_stream, which stands at version s_version; e_nth which
+-- event of its stream it is here, and e_first which of all these begins its commit, both from 1. Tags are JSON arrays.
+CREATE FUNCTION write_events(
+    head bigint, s_stream text[], s_version bigint[],
+    e_stream integer[], e_nth integer[], e_first integer[], e_id uuid[], e_type text[], e_tags json[], e_data json[], e_metadata json[]
+) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    now timestamptz := greatest(clock_timestamp(), (SELECT e.time FROM events e WHERE e.position = head));
+BEGIN
+    INSERT INTO events (position, stream, version, id, type, tags, data, metadata, time, first)
+    SELECT head + e.ord, s_stream[e.stream], s_version[e.stream] + e.nth, e.id, e.type, e.tags, e.data, e.metadata, now, head + e.first
+    FROM unnest(e_stream, e_nth, e_first, e_id, e_type, e_tags, e_data, e_metadata)
+        WITH ORDINALITY e (stream, nth, first, id, type, tags, data, metadata, ord);
+
+    IF e_tags IS NOT NULL THEN
+        INSERT INTO event_tags (tag, position, type)
+        SELECT t.tag, head + e.ord, e.type
+        FROM unnest(e_type, e_tags) WITH ORDINALITY e (type, tags, ord), json_array_elements_text(e.tags) t (tag);
+    END IF;
+END $$;
+
+-- versions returns the version of each stream.
+CREATE FUNCTION versions(s_stream text[]) RETURNS bigint[] LANGUAGE sql STABLE AS $$
+    SELECT array_agg(coalesce(v.version, 0) ORDER BY s.ord)
+    FROM unnest(s_stream) WITH ORDINALITY s (stream, ord)
+    LEFT JOIN LATERAL (SELECT e.version FROM events e WHERE e.stream = s.stream ORDER BY e.version DESC LIMIT 1) v ON true
+$$;
+
+-- append_one is commit_batch for a lone event without a condition, in as few statements as it takes. It returns the
+-- version before and the event's position, or no position if the version is not within low and high. An id that is
+-- known is an error: commit_batch knows what to make of it.
+CREATE FUNCTION append_one(
+    of text, low bigint, high bigint, id uuid, type text, tags json, data json, metadata json, OUT before bigint, OUT place bigint
+) LANGUAGE plpgsql SET search_path FROM CURRENT SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+#variable_conflict use_variable
+DECLARE
+    last events.time%TYPE;
+BEGIN
+    PERFORM pg_advisory_xact_lock(1313166925, 'events'::regclass::oid::bigint::bit(32)::integer);
+    SELECT e.position, e.time INTO place, last FROM events e ORDER BY e.position DESC LIMIT 1;
+    SELECT e.version INTO before FROM events e WHERE e.stream = of ORDER BY e.version DESC LIMIT 1;
+    before := coalesce(before, 0);
+    IF before < low OR before > high THEN
+        place := NULL;
+        RETURN;
+    END IF;
+    IF EXISTS (SELECT 1 FROM reserved r WHERE r.id = id) THEN
+        RAISE unique_violation USING CONSTRAINT = 'events_id', MESSAGE = 'the id is reserved';
+    END IF;
+    place := coalesce(place, 0) + 1;
+    INSERT INTO events VALUES (place, of, before + 1, id, type, tags, data, metadata, greatest(clock_timestamp(), last), place);
+    IF tags IS NOT NULL THEN
+        INSERT INTO event_tags SELECT t.tag, place, type FROM json_array_elements_text(tags) t (tag);
+    END IF;
+END $$;

@@ -1,0 +1,1 @@
+DROP FUNCTION broken, first_in, first_of;

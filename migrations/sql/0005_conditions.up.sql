@@ -1,0 +1,98 @@
+-- Conditions: whether an event matches.
+
+-- first_of returns the first position in [since, upto] that an event with all of the tags, and of any of the types,
+-- has. It goes round: each list is asked for its next position, from the furthest that another has reached, so that
+-- the shortest decides how many steps it takes. Either of both may be null, but not both.
+CREATE FUNCTION first_of(tags text[], types text[], since bigint, upto bigint) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    lists   integer := coalesce(cardinality(tags), 0);
+    list    integer := 1; -- the types are the last one
+    agreed  integer := 0; -- lists that have since
+    next    bigint;
+    of_type text;
+BEGIN
+    -- Several types have no order in common: if there are tags, they are looked at where these agree.
+    IF tags IS NULL OR cardinality(types) = 1 THEN
+        lists := lists + 1;
+    END IF;
+    LOOP
+        IF list <= coalesce(cardinality(tags), 0) THEN
+            SELECT t.position, t.type INTO next, of_type FROM event_tags t
+                WHERE t.tag = tags[list] AND t.position >= since AND t.position <= upto ORDER BY t.position LIMIT 1;
+        ELSE
+            SELECT f.position, f.type INTO next, of_type
+                FROM unnest(types) y (type) CROSS JOIN LATERAL (SELECT e.position, e.type FROM events e
+                    WHERE e.type = y.type AND e.position >= since AND e.position <= upto ORDER BY e.position LIMIT 1) f
+                ORDER BY f.position LIMIT 1;
+        END IF;
+        IF next IS NULL THEN
+            RETURN NULL;
+        END IF;
+        agreed := CASE WHEN next = since THEN agreed + 1 ELSE 1 END;
+        since := next;
+        IF agreed >= lists THEN
+            IF types IS NULL OR of_type = ANY (types) THEN
+                RETURN since;
+            END IF;
+            since := since + 1;
+            agreed := 0;
+        END IF;
+        list := list % lists + 1;
+    END LOOP;
+END $$;
+
+-- first_in is first_of for the events of a stream, or of a category if there is no stream.
+CREATE FUNCTION first_in(of text, within text, tags text[], types text[], since bigint, upto bigint) RETURNS bigint
+LANGUAGE plpgsql STABLE AS $$
+#variable_conflict use_variable
+BEGIN
+    IF of IS NULL AND tags IS NULL AND types IS NULL THEN
+        RETURN (SELECT e.position FROM events e WHERE split_part(e.stream, '-', 1) = within AND e.position >= since AND e.position <= upto
+            ORDER BY e.position LIMIT 1);
+    ELSIF of IS NULL THEN
+        LOOP
+            since := first_of(tags, types, since, upto);
+            IF since IS NULL OR EXISTS (SELECT 1 FROM events e WHERE e.position = since AND split_part(e.stream, '-', 1) = within) THEN
+                RETURN since;
+            END IF;
+            since := since + 1;
+        END LOOP;
+    END IF;
+    IF split_part(of, '-', 1) <> within THEN
+        RETURN NULL;
+    END IF;
+    -- From its end, which is where conditions look, back to since.
+    RETURN (SELECT min(s.position) FROM (
+        SELECT e.position, e.type, e.tags FROM events e WHERE e.stream = of
+            AND e.version > coalesce((SELECT b.version FROM events b WHERE b.stream = of AND b.position < since ORDER BY b.version DESC LIMIT 1), 0)
+        ) s
+        WHERE s.position <= upto AND (types IS NULL OR s.type = ANY (types))
+            AND (tags IS NULL OR s.tags IS NOT NULL AND ARRAY(SELECT json_array_elements_text(s.tags)) @> tags));
+END $$;
+
+-- broken returns, for each condition that an event after both its position and since, and up to upto, breaks, the
+-- first such event. Items are alternatives of conditions; their types and tags are JSON arrays or null.
+CREATE FUNCTION broken(
+    since bigint, upto bigint, x_after bigint[],
+    i_condition integer[], i_stream text[], i_category text[], i_types json[], i_tags json[]
+) RETURNS TABLE (condition integer, at bigint) LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN QUERY
+    SELECT f.condition, min(f.at) FROM (
+        SELECT i.condition, CASE
+            WHEN i.stream IS NULL AND i.category IS NULL AND i.types IS NULL AND i.tags IS NULL THEN i.since
+            WHEN i.stream IS NULL AND i.category IS NULL THEN first_of(i.tags, i.types, i.since, upto)
+            ELSE first_in(i.stream, i.category, i.tags, i.types, i.since, upto) END AS at
+        FROM (
+            SELECT u.condition, u.stream, u.category, greatest(x_after[u.condition], broken.since) + 1 AS since,
+                CASE WHEN u.types IS NOT NULL THEN ARRAY(SELECT json_array_elements_text(u.types)) END AS types,
+                CASE WHEN u.tags IS NOT NULL THEN ARRAY(SELECT json_array_elements_text(u.tags)) END AS tags
+            FROM unnest(i_condition, i_stream, i_category, i_types, i_tags) u (condition, stream, category, types, tags)
+            OFFSET 0
+        ) i
+        WHERE i.since <= upto
+        OFFSET 0
+    ) f
+    WHERE f.at IS NOT NULL
+    GROUP BY f.condition;
+END $$;

@@ -1,0 +1,2 @@
+DROP TABLE staged;
+DROP FUNCTION commit_staged, refuse_old_snapshot, lock_staged;
