@@ -21,6 +21,23 @@ const (
 	streams    = 1000
 )
 
+func memoryFigures() []figure {
+	return []figure{
+		{
+			name: "mem-dispatch", unit: "events/s", ours: rate(dispatch),
+			what: "events through a no-op reactor, 16 partitions, from the first append to the last checkpoint; 100 events a commit",
+		},
+		{
+			name: "mem-append-64", unit: "events/s", ours: rate(append64),
+			what: "appends from 64 goroutines, one event a commit",
+		},
+		{
+			name: "mem-vs-watermill", unit: "x", ours: rate(dispatch), theirs: rate(watermillDispatch),
+			what: "mem-dispatch over watermill's EventProcessor on a GoChannel, same payload",
+		},
+	}
+}
+
 // order is 120 bytes of JSON.
 type order struct {
 	Order    string `json:"order"`

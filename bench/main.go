@@ -4,8 +4,8 @@
 //
 // A figure is the median of five runs. One with the unit x is a ratio: each run measures both sides, one
 // right after the other, and the median is that of the runs' ratios. The lines before it show every run.
-// Peers are measured in their best in-process configuration, and only in this module, so that users of
-// NecroStack never depend on them.
+// Peers are measured in their best configuration, and only in this module, so that users of NecroStack never
+// depend on them. docs/benchmarks.md says what each figure means.
 package main
 
 import (
@@ -14,9 +14,12 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"regexp"
 	"runtime"
 	"slices"
+	"syscall"
+	"time"
 )
 
 const runs = 5
@@ -25,41 +28,73 @@ const runs = 5
 type figure struct {
 	name, unit string
 	what       string
-	ours       func(ctx context.Context) (float64, error)
-	theirs     func(ctx context.Context) (float64, error) // nil unless the figure is a ratio
+	ours       side
+	theirs     side // nil unless the figure is a ratio
 }
 
-var figures = []figure{
-	{
-		name: "mem-dispatch", unit: "events/s", ours: dispatch,
-		what: "events through a no-op reactor, 16 partitions, from the first append to the last checkpoint; 100 events a commit",
-	},
-	{
-		name: "mem-append-64", unit: "events/s", ours: append64,
-		what: "appends from 64 goroutines, one event a commit",
-	},
-	{
-		name: "mem-vs-watermill", unit: "x", ours: dispatch, theirs: watermillDispatch,
-		what: "mem-dispatch over watermill's EventProcessor on a GoChannel, same payload",
-	},
+// side measures one side of a figure once. What it prepares and checks is not in what it measures.
+type side func(ctx context.Context) (measured, error)
+
+// measured is what one run came to.
+type measured struct {
+	rate float64         // of whatever is counted, per second
+	took []time.Duration // by each commit, in ascending order; nil if that is not measured
 }
+
+// rate is a side that measures nothing else.
+func rate(measure func(context.Context) (float64, error)) side {
+	return func(ctx context.Context) (measured, error) {
+		r, err := measure(ctx)
+		return measured{rate: r}, err
+	}
+}
+
+// String gives the rate and, if they are known, the times within which half and 99 % of the commits were made.
+func (s measured) String() string {
+	if len(s.took) == 0 {
+		return fmt.Sprintf("%.0f/s", s.rate)
+	}
+	return fmt.Sprintf("%.0f/s p50 %s p99 %s", s.rate, milliseconds(s.percentile(50)), milliseconds(s.percentile(99)))
+}
+
+func (s measured) percentile(p int) time.Duration {
+	if len(s.took) == 0 {
+		return 0
+	}
+	return s.took[min(len(s.took)*p/100, len(s.took)-1)]
+}
+
+func milliseconds(d time.Duration) string { return fmt.Sprintf("%.2f ms", d.Seconds()*1000) }
 
 func main() {
 	match := flag.String("figures", ".", "measure the figures whose names match this `regexp`")
 	list := flag.Bool("list", false, "list the figures and what they measure")
+	grown := flag.Int("grown", 5_000_000, "how many events the grown log holds: the figures are those of the default")
 	flag.Parse()
-	if err := run(context.Background(), *match, *list); err != nil {
+	if job := os.Getenv(jobVariable); job != "" {
+		exit(work(context.Background(), job))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	exit(run(ctx, *match, *list, *grown))
+}
+
+func exit(err error) {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+	os.Exit(0)
 }
 
-func run(ctx context.Context, match string, list bool) error {
+func run(ctx context.Context, match string, list bool, grown int) (err error) {
 	re, err := regexp.Compile(match)
 	if err != nil {
 		return fmt.Errorf("-figures: %w", err)
 	}
-	for _, f := range figures {
+	server := &server{grownBy: grown}
+	defer func() { err = errors.Join(err, server.close(context.WithoutCancel(ctx))) }()
+	for _, f := range slices.Concat(memoryFigures(), server.figures()) {
 		switch {
 		case !re.MatchString(f.name):
 		case list:
@@ -81,17 +116,17 @@ func measure(ctx context.Context, f figure) error {
 		if err != nil {
 			return err
 		}
-		values[i] = ours
+		values[i] = ours.rate
 		if f.theirs == nil {
-			fmt.Printf("run %s %d %.0f %s\n", f.name, i+1, ours, f.unit)
+			fmt.Printf("run %s %d %.0f %s\n", f.name, i+1, ours.rate, f.unit)
 			continue
 		}
 		theirs, err := once(ctx, f.theirs)
 		if err != nil {
 			return err
 		}
-		values[i] = ours / theirs
-		fmt.Printf("run %s %d %.2f x (%.0f over %.0f events/s)\n", f.name, i+1, values[i], ours, theirs)
+		values[i] = ours.rate / theirs.rate
+		fmt.Printf("run %s %d %.2f x (%v over %v)\n", f.name, i+1, values[i], ours, theirs)
 	}
 	slices.Sort(values)
 	precision := 0
@@ -103,11 +138,11 @@ func measure(ctx context.Context, f figure) error {
 }
 
 // once measures one side, on a heap that the other has not left full.
-func once(ctx context.Context, side func(context.Context) (float64, error)) (float64, error) {
+func once(ctx context.Context, measure side) (measured, error) {
 	runtime.GC()
-	rate, err := side(ctx)
-	if err == nil && rate <= 0 {
+	s, err := measure(ctx)
+	if err == nil && s.rate <= 0 {
 		err = errors.New("measured nothing")
 	}
-	return rate, err
+	return s, err
 }

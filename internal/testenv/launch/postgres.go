@@ -14,9 +14,17 @@ import (
 // survives the death of the server: what is not waited for is the disk.
 var postgresSettings = []string{"-c", "fsync=off", "-c", "max_connections=300"}
 
-// Postgres returns the product PostgreSQL. Its databases have the encoding UTF8 and the locale C.UTF-8.
-func Postgres() Product {
+// Postgres returns the product PostgreSQL. Its databases have the encoding UTF8 and the locale C.UTF-8. Settings, each
+// name=value, take the place of those that make a server quick: without any, it does not wait for the disk.
+func Postgres(settings ...string) Product {
 	const data = "/var/lib/postgresql/data"
+	flags := postgresSettings
+	if len(settings) > 0 {
+		flags = make([]string, 0, 2*len(settings))
+		for _, setting := range settings {
+			flags = append(flags, "-c", setting)
+		}
+	}
 	return Product{
 		Name: "postgres", Variable: "NECROSTACK_POSTGRES",
 		DSN: func(addr, password string) string {
@@ -44,7 +52,7 @@ func Postgres() Product {
 					"POSTGRES_INITDB_ARGS": "--encoding=UTF8 --locale=C.UTF-8 --no-sync",
 				}
 			},
-			Command: append([]string{"postgres"}, postgresSettings...),
+			Command: append([]string{"postgres"}, flags...),
 		},
 		Process: Process{
 			Programs: []string{"postgres", "initdb"},
@@ -62,7 +70,7 @@ func Postgres() Product {
 				serve := []string{
 					"postgres", "-D", data, "-p", port, "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
 				}
-				return append(serve, postgresSettings...)
+				return append(serve, flags...)
 			},
 		},
 	}

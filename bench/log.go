@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/necrostack/necrostack/backends/postgres"
+	"github.com/necrostack/necrostack/eventstore"
+)
+
+// wide is an event whose columns come to 350 bytes: 225 of data, 54 of metadata, 15 of type, 8 each of position,
+// version, time and first, 16 of id, and a stream's name of 8 to 17.
+var wide = order{
+	Order: "order-123456", Trader: "trader-98765", Symbol: "AAPL", Quantity: 100, Price: 18553,
+	Note: "good until filled: route to the primary exchange display a tenth of the quantity, and report each fill to the desk at once",
+}
+
+// perStream is how many events the streams get that are appended to; then another one begins.
+const perStream = 50
+
+// A log is one of ours, through the public API, with the pool that postgres.Open makes.
+type log struct {
+	server *server
+	schema string
+	store  *eventstore.Store
+	runs   int // that have appended to it, so that each has streams of its own
+}
+
+// fresh opens an empty log.
+func (s *server) fresh(ctx context.Context) (*log, error) {
+	if err := s.start(ctx); err != nil {
+		return nil, err
+	}
+	l := &log{server: s, schema: s.schema("ours")}
+	var err error
+	if l.store, err = postgres.Open(ctx, s.dsn, postgres.Config{Schema: l.schema}); err != nil {
+		return nil, err
+	}
+	return l, s.exec(ctx, "CHECKPOINT")
+}
+
+// drop removes the log.
+func (l *log) drop(ctx context.Context) error {
+	return errors.Join(l.store.Close(), l.server.exec(ctx, "DROP SCHEMA "+l.schema+" CASCADE"))
+}
+
+// with measures on a fresh log, and removes it.
+func (s *server) with(measure func(context.Context, *log) (measured, error)) side {
+	return func(ctx context.Context) (_ measured, err error) {
+		l, err := s.fresh(ctx)
+		if err != nil {
+			return measured{}, err
+		}
+		defer func() { err = errors.Join(err, l.drop(context.WithoutCancel(ctx))) }()
+		return measure(ctx, l)
+	}
+}
+
+// shared measures on a log that is filled when the first figure needs it, and kept.
+func (s *server) shared(name string, fill func(context.Context, *log) error, measure func(context.Context, *log) (measured, error)) side {
+	return func(ctx context.Context) (measured, error) {
+		l := s.kept[name]
+		if l == nil {
+			var err error
+			if l, err = s.fresh(ctx); err != nil {
+				return measured{}, err
+			}
+			s.kept[name] = l
+			start := time.Now()
+			if err := fill(ctx, l); err != nil {
+				return measured{}, fmt.Errorf("filling the %s log: %w", name, err)
+			}
+			if err := s.exec(ctx, "VACUUM (ANALYZE) "+l.schema+".events", "VACUUM (ANALYZE) "+l.schema+".event_tags", "CHECKPOINT"); err != nil {
+				return measured{}, err
+			}
+			fmt.Printf("# log %s: filled in %.0f s, %s\n", name, time.Since(start).Seconds(), load())
+		}
+		return measure(ctx, l)
+	}
+}
+
+// filling is what a log is filled with: whole streams, ten types in turn.
+type filling struct {
+	stream string // streams are named STREAM-1, STREAM-2, …
+	events int
+	each   int // events of a stream
+	tags   func(n int) []string
+}
+
+// fill fills a log, 1,000 events a commit, by several goroutines, so that the log's own promises hold for it.
+func (l *log) fill(ctx context.Context, f filling) error {
+	const perCommit, goroutines = 1000, 4
+	data, err := eventstore.Encode(wide)
+	if err != nil {
+		return err
+	}
+	before, err := l.store.Head(ctx)
+	if err != nil {
+		return err
+	}
+	commits := f.events / perCommit
+	err = together(goroutines, func(g int) error {
+		for c := g; c < commits; c += goroutines {
+			commit, err := f.commit(c*perCommit, perCommit, data.Data)
+			if err == nil {
+				_, err = l.store.Commit(ctx, commit)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if head, err := l.store.Head(ctx); err != nil || int(head-before) != f.events {
+		return fmt.Errorf("the head is %d, not %d: %w", head, int(before)+f.events, err)
+	}
+	return nil
+}
+
+// commit has events from..from+n.
+func (f filling) commit(from, n int, data []byte) (c eventstore.Commit, err error) {
+	for k := from; k < from+n; k++ {
+		if k%f.each == 0 {
+			c.Appends = append(c.Appends, eventstore.Append{
+				Stream: eventstore.StreamOf(f.stream, fmt.Sprint(k/f.each+1)), Expect: eventstore.NoStream,
+			})
+		}
+		e := eventstore.Event{Type: fmt.Sprint("order type ", k%10), Data: data}
+		if e.ID, err = uuid.NewV7(); err != nil {
+			return c, err
+		}
+		if f.tags != nil {
+			e.Tags = f.tags(k)
+		}
+		a := &c.Appends[len(c.Appends)-1]
+		a.Events = append(a.Events, e)
+	}
+	return c, nil
+}
+
+// table quotes what needs no quotes: schemas are named here.
+func table(schema, name string) string { return strings.Join([]string{schema, name}, ".") }
