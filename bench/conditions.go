@@ -143,22 +143,17 @@ func (l *log) refuses(ctx context.Context, q eventstore.Query) error {
 
 // fillTagged fills a log with 200,000 events, each about a course and a student.
 func fillTagged(ctx context.Context, l *log) error {
-	return l.fill(ctx, filling{stream: "order", events: 200_000, each: perStream, tags: func(n int) []string {
-		return []string{fmt.Sprint("course:", n%courses), fmt.Sprint("student:", n/7%students)}
-	}})
+	return l.fill(ctx, filling{stream: "order", events: 200_000, each: perStream, tags: aboutBoth})
 }
+
+// aboutBoth is tags of a course and a student.
+var aboutBoth = fmt.Sprintf(`json_build_array('course:' || i %% %d, 'student:' || i / 7 %% %d)`, courses, students)
 
 // fillGrown fills the grown log: each event is about one of 10,000 customers, a tenth has one of the hot tags, and
 // another tenth the other.
 func (s *server) fillGrown(ctx context.Context, l *log) error {
-	return l.fill(ctx, filling{stream: "order", events: s.grownBy, each: perStream, tags: func(n int) []string {
-		tags := []string{fmt.Sprint("customer:", n/11%10_000)}
-		switch n / 13 % 10 {
-		case 0:
-			tags = append(tags, hotOne)
-		case 5:
-			tags = append(tags, hotTwo)
-		}
-		return tags
-	}})
+	return l.fill(ctx, filling{stream: "order", events: s.grownBy, each: perStream, tags: fmt.Sprintf(`CASE i / 13 %% 10
+		WHEN 0 THEN json_build_array('customer:' || i / 11 %% 10000, '%s')
+		WHEN 5 THEN json_build_array('customer:' || i / 11 %% 10000, '%s')
+		ELSE json_build_array('customer:' || i / 11 %% 10000) END`, hotOne, hotTwo)})
 }
