@@ -4,22 +4,26 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 )
 
 // news carries the word between processes that something was committed, by NOTIFY and LISTEN. It is only a help: what
 // gets lost is found by looking. An announcement is a transaction of its own, after the commit and without a flush:
-// within the commit, it would hold a lock of the whole server through the flush. Behind a pooler that gives a
-// connection to others between transactions, which shows by the mode of execution, nobody listens.
+// within the commit, it would hold a lock of the whole server through the flush. Those who listen say so in a table, and
+// where there are none but oneself, nothing is announced. Behind a pooler that gives a connection to others between
+// transactions, which shows by the mode of execution, nobody listens.
 type news struct {
 	b       *Backend
 	channel string
+	id      uuid.UUID   // among the listeners
 	direct  bool        // connections are this process's own
-	heard   atomic.Bool // somebody listens, and will hear
+	heard   atomic.Bool // this process listens, and will hear
 
 	ctx    context.Context //nolint:containedctx // ends with the backend, which calls do not
 	cancel context.CancelFunc
@@ -28,15 +32,21 @@ type news struct {
 
 	mu      sync.Mutex
 	pending bool // something is to be announced
-	running bool // somebody is at it
+	running bool // somebody is at it, and has the rest for itself
+
+	asked  time.Time
+	others bool // another process listens
 }
 
-// gap is how long after an announcement the next one waits for more.
-const gap = 2 * time.Millisecond
+const (
+	gap     = 2 * time.Millisecond // between announcements, for more to come
+	asking  = time.Second          // between looks at who listens
+	renewal = 20 * time.Second     // of saying that one does; it holds three times as long
+)
 
 func (n *news) init(b *Backend, schema string) {
 	sum := sha256.Sum256([]byte(schema))
-	n.b, n.channel = b, "necrostack_"+hex.EncodeToString(sum[:12])
+	n.b, n.id, n.channel = b, uuid.New(), "necrostack_"+hex.EncodeToString(sum[:12])
 	n.direct = b.pool.Config().ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 }
@@ -63,6 +73,13 @@ func (n *news) announce() {
 // send announces until there is nothing more to announce.
 func (n *news) send() {
 	for {
+		if !n.wanted() {
+			// Whoever begins to listen looks for what was there before.
+			n.mu.Lock()
+			n.running = false
+			n.mu.Unlock()
+			return
+		}
 		n.mu.Lock()
 		if !n.pending || n.ctx.Err() != nil {
 			n.running = false
@@ -77,6 +94,17 @@ func (n *news) send() {
 	}
 }
 
+// wanted reports whether another process listens, as of a second ago at most.
+func (n *news) wanted() bool {
+	if now := time.Now(); now.Sub(n.asked) >= asking {
+		n.asked = now
+		// If that fails, an announcement would, too.
+		err := n.b.reserve.QueryRow(n.ctx, n.b.sql(`SELECT EXISTS (SELECT 1 FROM @listeners WHERE id <> $1 AND until > clock_timestamp())`), n.id).Scan(&n.others)
+		n.others = n.others && err == nil
+	}
+	return n.others
+}
+
 // listen begins to listen, once.
 func (n *news) listen() {
 	if n.direct {
@@ -88,30 +116,54 @@ func (n *news) listen() {
 func (n *news) hear() {
 	const least, most = 50 * time.Millisecond, 5 * time.Second
 	for wait := least; n.ctx.Err() == nil; wait = min(2*wait, most) {
-		if n.attend() {
+		if n.connect() {
 			wait = least
 		}
 		pause(n.ctx, wait)
 	}
 }
 
-// attend listens until the connection is lost, and reports whether it came so far.
-func (n *news) attend() bool {
+// connect listens until the connection is lost, and reports whether it came so far.
+func (n *news) connect() bool {
 	pooled, err := n.b.reserve.Acquire(n.ctx)
 	if err != nil {
 		return false
 	}
 	conn := pooled.Hijack()
-	defer conn.Close(context.WithoutCancel(n.ctx)) //nolint:errcheck // it is of no use any more
+	defer n.disconnect(conn)
 	if _, err := conn.Exec(n.ctx, "LISTEN "+pgx.Identifier{n.channel}.Sanitize()); err != nil {
 		return false
 	}
-	n.heard.Store(true)
 	defer n.heard.Store(false)
 	for {
-		n.b.wake.Fire() // also for what was announced before
-		if _, err := conn.WaitForNotification(n.ctx); err != nil {
+		if _, err := conn.Exec(n.ctx, n.b.sql(`WITH gone AS (DELETE FROM @listeners WHERE until < clock_timestamp() AND id <> $1)
+			INSERT INTO @listeners VALUES ($1, clock_timestamp() + 3 * $2::interval) ON CONFLICT (id) DO UPDATE SET until = excluded.until`), n.id, renewal); err != nil {
 			return true
+		}
+		if !n.attend(conn) {
+			return true
+		}
+	}
+}
+
+// disconnect spares others from announcing what nobody hears. If that fails, they will find out.
+func (n *news) disconnect(conn *pgx.Conn) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(n.ctx), time.Second)
+	defer cancel()
+	_, _ = conn.Exec(ctx, n.b.sql(`DELETE FROM @listeners WHERE id = $1`), n.id)
+	_ = conn.Close(ctx)
+}
+
+// attend wakes whoever waits at each announcement, until it is time to renew, and reports false if the connection is
+// lost.
+func (n *news) attend(conn *pgx.Conn) bool {
+	ctx, cancel := context.WithTimeout(n.ctx, renewal)
+	defer cancel()
+	for {
+		n.heard.Store(true)
+		n.b.wake.Fire() // also for what was announced before
+		if _, err := conn.WaitForNotification(ctx); err != nil {
+			return errors.Is(err, context.DeadlineExceeded) && !conn.IsClosed()
 		}
 	}
 }

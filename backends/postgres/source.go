@@ -76,20 +76,21 @@ func (s *source) item(it *eventstore.Item) string {
 	case len(it.Tags) > 0:
 		return s.tags(it)
 	case len(it.Types) == 1:
-		return s.indexed(it, "e.type = "+s.arg(it.Types[0]))
+		return s.within("e.type", s.arg(it.Types[0]), s.category(it))
 	case len(it.Types) > 1:
 		return s.types(it)
 	case it.Category != "":
-		return s.indexed(&eventstore.Item{}, "split_part(e.stream, '-', 1) = "+s.arg(it.Category))
+		return s.within("split_part(e.stream, '-', 1)", s.arg(it.Category), "")
 	default:
-		return s.indexed(it, "true")
+		return "SELECT e.* FROM @events e WHERE e.position > $1::bigint AND e.position <= BOUND ORDER BY e.position " + s.order + " LIMIT $3::bigint"
 	}
 }
 
-// indexed selects by what an index has before the position.
-func (s *source) indexed(it *eventstore.Item, by string) string {
-	return "SELECT e.* FROM @events e WHERE " + by + s.category(it) + " AND e.position > $1::bigint AND e.position <= BOUND ORDER BY e.position " +
-		s.order + " LIMIT $3::bigint"
+// within selects by what an index has before the position. Both are compared together: were the first said to be equal,
+// the planner might walk along all positions instead, in the hope that what is wanted is spread evenly over the log.
+func (s *source) within(what, value, and string) string {
+	return "SELECT e.* FROM @events e WHERE (" + what + ", e.position) > (" + value + ", $1::bigint) AND (" + what + ", e.position) <= (" + value +
+		", BOUND)" + and + " ORDER BY " + what + " " + s.order + ", e.position " + s.order + " LIMIT $3::bigint"
 }
 
 // stream selects by version, which is in the order of the log, too: from the last event that is not wanted.
@@ -122,8 +123,7 @@ func (s *source) tags(it *eventstore.Item) string {
 
 // types takes the first of each type, and of these the first.
 func (s *source) types(it *eventstore.Item) string {
-	each := "SELECT e.position FROM @events e WHERE e.type = y.type" + s.category(it) +
-		" AND e.position > $1::bigint AND e.position <= BOUND ORDER BY e.position " + s.order + " LIMIT $3::bigint"
+	each := s.within("e.type", "y.type", s.category(it))
 	return "SELECT e.* FROM (SELECT f.position FROM (SELECT DISTINCT unnest(" + s.arg(it.Types) + "::text[]) AS type) y CROSS JOIN LATERAL (" + each +
 		") f ORDER BY f.position " + s.order + " LIMIT $3::bigint) p JOIN @events e ON e.position = p.position ORDER BY e.position " + s.order
 }

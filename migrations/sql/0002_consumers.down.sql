@@ -1,2 +1,2 @@
 DROP FUNCTION release, claim, renew, fence_all, beat;
-DROP TABLE pulse_locks, pulses, members, checkpoints, partitions, consumers;
+DROP TABLE listeners, pulse_locks, pulses, members, checkpoints, partitions, consumers;

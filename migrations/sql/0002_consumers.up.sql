@@ -56,6 +56,12 @@ BEGIN
     UPDATE pulses SET beat = beat + 1 WHERE name = what AND beat = (SELECT max(p.beat) FROM pulses p WHERE p.name = what);
 END $$;
 
+-- Processes that want to be told of commits by NOTIFY. Without any, nobody announces.
+CREATE TABLE listeners (
+    id    uuid        PRIMARY KEY,
+    until timestamptz NOT NULL
+);
+
 -- fence_all gives all partitions of a consumer a new epoch and no owner. It locks them in the order of their keys.
 CREATE FUNCTION fence_all(who text) RETURNS void LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN

@@ -34,23 +34,24 @@ $$;
 -- known is an error: commit_batch knows what to make of it.
 CREATE FUNCTION append_one(
     of text, low bigint, high bigint, id uuid, type text, tags json, data json, metadata json, OUT before bigint, OUT place bigint
-) LANGUAGE plpgsql SET search_path FROM CURRENT SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+) LANGUAGE plpgsql SET search_path FROM CURRENT SET plan_cache_mode = force_generic_plan SET jit = off SET enable_seqscan = off AS $$
 #variable_conflict use_variable
 DECLARE
-    last events.time%TYPE;
+    last  events.time%TYPE;
+    taken boolean;
 BEGIN
     PERFORM pg_advisory_xact_lock(1313166925, 'events'::regclass::oid::bigint::bit(32)::integer);
-    SELECT e.position, e.time INTO place, last FROM events e ORDER BY e.position DESC LIMIT 1;
-    SELECT e.version INTO before FROM events e WHERE e.stream = of ORDER BY e.version DESC LIMIT 1;
-    before := coalesce(before, 0);
+    SELECT coalesce(l.position, 0) + 1, l.time, coalesce((SELECT e.version FROM events e WHERE e.stream = of ORDER BY e.version DESC LIMIT 1), 0),
+        EXISTS (SELECT 1 FROM reserved r WHERE r.id = id)
+        INTO place, last, before, taken
+        FROM (VALUES (0)) one LEFT JOIN (SELECT e.position, e.time FROM events e ORDER BY e.position DESC LIMIT 1) l ON true;
     IF before < low OR before > high THEN
         place := NULL;
         RETURN;
     END IF;
-    IF EXISTS (SELECT 1 FROM reserved r WHERE r.id = id) THEN
+    IF taken THEN
         RAISE unique_violation USING CONSTRAINT = 'events_id', MESSAGE = 'the id is reserved';
     END IF;
-    place := coalesce(place, 0) + 1;
     INSERT INTO events VALUES (place, of, before + 1, id, type, tags, data, metadata, greatest(clock_timestamp(), last), place);
     IF tags IS NOT NULL THEN
         INSERT INTO event_tags SELECT t.tag, place, type FROM json_array_elements_text(tags) t (tag);

@@ -2,7 +2,8 @@
 
 -- first_of returns the first position in [since, upto] that an event with all of the tags, and of any of the types,
 -- has. It goes round: each list is asked for its next position, from the furthest that another has reached, so that
--- the shortest decides how many steps it takes. Either of both may be null, but not both.
+-- the shortest decides how many steps it takes. Either of both may be null, but not both. What an index has before the
+-- position is compared together with it: were it said to be equal, the planner might walk along all positions instead.
 CREATE FUNCTION first_of(tags text[], types text[], since bigint, upto bigint) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
 DECLARE
     lists   integer := coalesce(cardinality(tags), 0);
@@ -22,7 +23,7 @@ BEGIN
         ELSE
             SELECT f.position, f.type INTO next, of_type
                 FROM unnest(types) y (type) CROSS JOIN LATERAL (SELECT e.position, e.type FROM events e
-                    WHERE e.type = y.type AND e.position >= since AND e.position <= upto ORDER BY e.position LIMIT 1) f
+                    WHERE (e.type, e.position) >= (y.type, since) AND (e.type, e.position) <= (y.type, upto) ORDER BY e.type, e.position LIMIT 1) f
                 ORDER BY f.position LIMIT 1;
         END IF;
         IF next IS NULL THEN
@@ -47,8 +48,8 @@ LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_variable
 BEGIN
     IF of IS NULL AND tags IS NULL AND types IS NULL THEN
-        RETURN (SELECT e.position FROM events e WHERE split_part(e.stream, '-', 1) = within AND e.position >= since AND e.position <= upto
-            ORDER BY e.position LIMIT 1);
+        RETURN (SELECT e.position FROM events e WHERE (split_part(e.stream, '-', 1), e.position) >= (within, since)
+            AND (split_part(e.stream, '-', 1), e.position) <= (within, upto) ORDER BY split_part(e.stream, '-', 1), e.position LIMIT 1);
     ELSIF of IS NULL THEN
         LOOP
             since := first_of(tags, types, since, upto);

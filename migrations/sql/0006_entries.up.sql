@@ -130,7 +130,7 @@ END $$;
 -- fire moves due schedules into the log, each together with its removal. Whoever comes second waits for the first, and
 -- fires what is left.
 CREATE FUNCTION fire(most integer) RETURNS TABLE (fired integer, next timestamptz)
-LANGUAGE plpgsql SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+LANGUAGE plpgsql SET search_path FROM CURRENT SET jit = off SET enable_seqscan = off AS $$
 DECLARE
     ids  uuid[];
     head bigint;

@@ -16,7 +16,7 @@ CREATE FUNCTION commit_batch(
     u_commit integer[], u_after bigint[], i_condition integer[], i_stream text[], i_category text[], i_types json[], i_tags json[],
     rest json, OUT head bigint, OUT versions bigint[], OUT codes text[], OUT details json[]
 ) LANGUAGE plpgsql
-SET search_path FROM CURRENT SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $$
+SET search_path FROM CURRENT SET plan_cache_mode = force_generic_plan SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off SET enable_bitmapscan = off AS $$
 #variable_conflict use_variable
 DECLARE
     refused boolean[] := array_fill(false, ARRAY[n]); -- nothing of it is written, for whatever reason
@@ -41,8 +41,7 @@ BEGIN
     IF cardinality(e_id) > 0 OR rest IS NOT NULL AND EXISTS (SELECT 1 FROM rest_schedules(rest)) THEN
         PERFORM lock_log();
     END IF;
-    SELECT coalesce(max(e.position), 0) INTO head FROM events e;
-    SELECT versions(s_stream) INTO versions;
+    SELECT coalesce((SELECT max(e.position) FROM events e), 0), versions(s_stream) INTO head, versions;
 
     -- Ids: whatever names a known one is the same commit again, or refused.
     FOR r IN

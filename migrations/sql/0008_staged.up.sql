@@ -14,7 +14,7 @@ CREATE UNLOGGED TABLE staged (
 );
 
 -- lock_staged locks what commits lock before the log, at once: at the end of the transaction it would be too late.
-CREATE FUNCTION lock_staged() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT SET enable_seqscan = off AS $$
+CREATE FUNCTION lock_staged() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT SET jit = off SET enable_seqscan = off AS $$
 BEGIN
     PERFORM 1 FROM partitions p JOIN unnest(NEW.c_consumer, NEW.c_partition) c (consumer, partition)
         ON p.consumer = c.consumer AND p.partition = c.partition ORDER BY p.consumer, p.partition FOR UPDATE OF p;
