@@ -1,1 +1,1 @@
-DROP FUNCTION append_one, versions, write_events;
+DROP FUNCTION append_one, write_events;

@@ -22,13 +22,6 @@ BEGIN
     END IF;
 END $$;
 
--- versions returns the version of each stream.
-CREATE FUNCTION versions(s_stream text[]) RETURNS bigint[] LANGUAGE sql STABLE AS $$
-    SELECT array_agg(coalesce(v.version, 0) ORDER BY s.ord)
-    FROM unnest(s_stream) WITH ORDINALITY s (stream, ord)
-    LEFT JOIN LATERAL (SELECT e.version FROM events e WHERE e.stream = s.stream ORDER BY e.version DESC LIMIT 1) v ON true
-$$;
-
 -- append_one is commit_batch for a lone event without a condition, in as few statements as it takes. It returns the
 -- version before and the event's position, or no position if the version is not within low and high. An id that is
 -- known is an error: commit_batch knows what to make of it.

@@ -155,7 +155,10 @@ BEGIN
             array_agg((v ->> 'id')::uuid ORDER BY ord) AS id, array_agg(v ->> 'type' ORDER BY ord) AS type, array_agg(v -> 'tags' ORDER BY ord) AS tags,
             array_agg((v ->> 'data')::json ORDER BY ord) AS data, array_agg(v -> 'metadata' ORDER BY ord) AS metadata
         INTO r FROM due;
-        PERFORM write_events(head, r.streams, versions(r.streams), r.stream, r.nth, r.first, r.id, r.type, r.tags, r.data, r.metadata);
+        PERFORM write_events(head, r.streams, (
+            SELECT array_agg(coalesce(v.version, 0) ORDER BY s.ord) FROM unnest(r.streams) WITH ORDINALITY s (stream, ord)
+            LEFT JOIN LATERAL (SELECT e.version FROM events e WHERE e.stream = s.stream ORDER BY e.version DESC LIMIT 1) v ON true
+        ), r.stream, r.nth, r.first, r.id, r.type, r.tags, r.data, r.metadata);
         UPDATE schedules s SET due = NULL, events = NULL WHERE s.id = ANY (ids);
     END IF;
     RETURN QUERY SELECT coalesce(cardinality(ids), 0), (SELECT min(s.due) FROM schedules s WHERE s.due IS NOT NULL);

@@ -1,1 +1,1 @@
-DROP FUNCTION sent_before, known_schedules, fenced, stands, commit_batch;
+DROP FUNCTION sent_before, known_schedules, known, fenced, commit_batch;

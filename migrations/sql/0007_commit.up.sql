@@ -39,27 +39,27 @@ BEGIN
             FROM broken(0, seen, u_after, i_condition, i_stream, i_category, i_types, i_tags) b;
     END IF;
     IF cardinality(e_id) > 0 OR rest IS NOT NULL AND EXISTS (SELECT 1 FROM rest_schedules(rest)) THEN
-        PERFORM lock_log();
+        PERFORM pg_advisory_xact_lock(1313166925, 'events'::regclass::oid::bigint::bit(32)::integer); -- as lock_log does
     END IF;
-    SELECT coalesce((SELECT max(e.position) FROM events e), 0), versions(s_stream) INTO head, versions;
+    SELECT coalesce((SELECT max(e.position) FROM events e), 0), (
+        SELECT array_agg(coalesce(v.version, 0) ORDER BY s.ord) FROM unnest(s_stream) WITH ORDINALITY s (stream, ord)
+        LEFT JOIN LATERAL (SELECT e.version FROM events e WHERE e.stream = s.stream ORDER BY e.version DESC LIMIT 1) v ON true
+    ) INTO head, versions;
 
     -- Ids: whatever names a known one is the same commit again, or refused.
-    FOR r IN
-        SELECT e.commit FROM unnest(e_commit, e_id) e (commit, id) JOIN events k ON k.id = e.id
-        UNION SELECT e.commit FROM unnest(e_commit, e_id) e (commit, id) JOIN reserved k ON k.id = e.id
-        UNION SELECT q.commit FROM known_schedules(rest) q WHERE rest IS NOT NULL
-    LOOP
-        refused[r.commit] := true;
-        details[r.commit] := sent_before(r.commit, s_stream, e_commit, e_stream, e_id, rest);
-        IF details[r.commit] IS NULL OR EXISTS (
-            SELECT 1 FROM unnest(c_commit, c_consumer, c_partition, c_to) c (commit, consumer, partition, upto)
-            WHERE c.commit = r.commit AND coalesce(stands(c.consumer, c.partition), -1) < c.upto
-        ) THEN
-            codes[r.commit] := 'reused';
-        ELSE
-            codes[r.commit] := 'again';
-        END IF;
-    END LOOP;
+    -- Nearly always there is none, and that is found out by the least that it takes.
+    IF rest IS NOT NULL OR EXISTS (SELECT 1 FROM unnest(e_id) e (id) JOIN events k ON k.id = e.id)
+        OR EXISTS (SELECT 1 FROM unnest(e_id) e (id) JOIN reserved k ON k.id = e.id) THEN
+        FOR r IN SELECT * FROM known(e_commit, e_id, rest) LOOP
+            refused[r.commit] := true;
+            details[r.commit] := sent_before(r.commit, s_stream, e_commit, e_stream, e_id, rest);
+            codes[r.commit] := CASE WHEN details[r.commit] IS NULL OR EXISTS (
+                SELECT 1 FROM unnest(c_commit, c_consumer, c_partition, c_to) c (commit, consumer, partition, upto)
+                WHERE c.commit = r.commit AND NOT EXISTS (SELECT 1 FROM checkpoints k
+                    WHERE k.consumer = c.consumer AND k.partition = c.partition AND k.position >= c.upto)
+            ) THEN 'reused' ELSE 'again' END;
+        END LOOP;
+    END IF;
 
     IF cardinality(c_commit) > 0 THEN
         FOR r IN SELECT * FROM fenced(c_commit, c_consumer, c_partition, c_epoch, c_from, c_to) LOOP
@@ -83,17 +83,19 @@ BEGIN
     END IF;
 
     -- Expectations, then conditions.
-    FOR r IN
-        SELECT x.commit, x.ord, versions[x.stream] AS version
-        FROM unnest(x_commit, x_stream, x_least, x_most) WITH ORDINALITY x (commit, stream, least, most, ord)
-        WHERE NOT versions[x.stream] BETWEEN x.least AND x.most
-        ORDER BY x.ord
-    LOOP
-        CONTINUE WHEN refused[r.commit];
-        refused[r.commit] := true;
-        codes[r.commit] := 'conflict';
-        details[r.commit] := json_build_object('expectation', r.ord, 'version', r.version, 'stream', s_stream[x_stream[r.ord]]);
-    END LOOP;
+    IF cardinality(x_commit) > 0 THEN
+        FOR r IN
+            SELECT x.commit, x.ord, versions[x.stream] AS version
+            FROM unnest(x_commit, x_stream, x_least, x_most) WITH ORDINALITY x (commit, stream, least, most, ord)
+            WHERE NOT versions[x.stream] BETWEEN x.least AND x.most
+            ORDER BY x.ord
+        LOOP
+            CONTINUE WHEN refused[r.commit];
+            refused[r.commit] := true;
+            codes[r.commit] := 'conflict';
+            details[r.commit] := json_build_object('expectation', r.ord, 'version', r.version, 'stream', s_stream[x_stream[r.ord]]);
+        END LOOP;
+    END IF;
     IF cardinality(u_commit) > 0 THEN
         FOR r IN
             SELECT o.condition, min(o.at) AS at FROM (
@@ -145,11 +147,6 @@ BEGIN
     END IF;
 END $$;
 
--- stands returns where a partition stands, or null if there is none.
-CREATE FUNCTION stands(who text, lane integer) RETURNS bigint LANGUAGE sql STABLE AS $$
-    SELECT k.position FROM checkpoints k WHERE k.consumer = who AND k.partition = lane ORDER BY k.moved DESC LIMIT 1
-$$;
-
 -- fenced returns the commits whose checkpoints may not be made: of another epoch, or elsewhere than from. If all that
 -- move have been made, done says so.
 CREATE FUNCTION fenced(
@@ -165,7 +162,8 @@ CREATE FUNCTION fenced(
         FROM unnest(c_commit, c_consumer, c_partition, c_epoch, c_from, c_to)
             WITH ORDINALITY c (commit, consumer, partition, epoch, since, upto, ord)
         LEFT JOIN partitions p ON p.consumer = c.consumer AND p.partition = c.partition
-        LEFT JOIN LATERAL (SELECT stands(c.consumer, c.partition) AS position) s ON true
+        LEFT JOIN LATERAL (SELECT k.position FROM checkpoints k WHERE k.consumer = c.consumer AND k.partition = c.partition
+            ORDER BY k.moved DESC LIMIT 1) s ON true
     ) f
     GROUP BY f.commit
     HAVING bool_or(f.foreign OR f.position IS DISTINCT FROM f.since)
@@ -176,6 +174,13 @@ CREATE FUNCTION known_schedules(rest json) RETURNS TABLE (commit integer) LANGUA
     SELECT q.commit FROM rest_schedules(rest) q JOIN schedules s ON s.id = q.id
     UNION SELECT q.commit FROM rest_schedules(rest) q, json_array_elements(q.events) v JOIN events e ON e.id = (v ->> 'id')::uuid
     UNION SELECT q.commit FROM rest_schedules(rest) q, json_array_elements(q.events) v JOIN reserved e ON e.id = (v ->> 'id')::uuid
+$$;
+
+-- known returns the commits that name a known id.
+CREATE FUNCTION known(e_commit integer[], e_id uuid[], rest json) RETURNS TABLE (commit integer) LANGUAGE sql STABLE AS $$
+    SELECT e.commit FROM unnest(e_commit, e_id) e (commit, id) JOIN events k ON k.id = e.id
+    UNION SELECT e.commit FROM unnest(e_commit, e_id) e (commit, id) JOIN reserved k ON k.id = e.id
+    UNION SELECT q.commit FROM known_schedules(rest) q
 $$;
 
 -- sent_before returns, if a commit was written before, where its events begin and their versions, both null if it had
