@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/necrostack/necrostack/eventstore"
 )
 
@@ -16,7 +16,7 @@ type batch struct {
 	xLeast, xMost      []int64
 	eCommit, eStream   []int32
 	eNth, eFirst       []int32
-	eID                []uuid.UUID
+	eID                pgtype.FlatArray[pgtype.UUID]
 	eType              []string
 	eTags              []*string
 	eData, eMetadata   []string
@@ -51,7 +51,7 @@ func newBatch(commits []eventstore.Commit) (*batch, error) {
 		commits: commits, streams: make(map[eventstore.Stream]int32, len(commits)),
 		sStream: make([]string, 0, len(commits)), xCommit: []int32{}, xStream: []int32{}, xLeast: []int64{}, xMost: []int64{},
 		eCommit: make([]int32, 0, events), eStream: make([]int32, 0, events), eNth: make([]int32, 0, events), eFirst: make([]int32, 0, events),
-		eID: make([]uuid.UUID, 0, events), eType: make([]string, 0, events), eTags: make([]*string, 0, events),
+		eID: make([]pgtype.UUID, 0, events), eType: make([]string, 0, events), eTags: make([]*string, 0, events),
 		eData: make([]string, 0, events), eMetadata: make([]string, 0, events),
 		cCommit: []int32{}, cConsumer: []string{}, cPartition: []int32{}, cEpoch: []int64{}, cFrom: []int64{}, cTo: []int64{},
 		uCommit: []int32{}, uAfter: []int64{},
@@ -174,7 +174,7 @@ func (b *batch) event(e *eventstore.Event) error {
 		return err
 	}
 	b.tagged = b.tagged || tags != nil
-	b.eID, b.eType, b.eTags = append(b.eID, e.ID), append(b.eType, e.Type), append(b.eTags, tags)
+	b.eID, b.eType, b.eTags = append(b.eID, pgtype.UUID{Bytes: e.ID, Valid: true}), append(b.eType, e.Type), append(b.eTags, tags)
 	b.eData, b.eMetadata = append(b.eData, string(e.Data)), append(b.eMetadata, m)
 	return nil
 }
