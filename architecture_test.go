@@ -49,6 +49,7 @@ var architecture = table{
 		uuid, "eventstore", "internal/signal", "migrations",
 		pgx, pgx + "/pgconn", pgx + "/pgtype", pgx + "/pgxpool",
 	},
+	"backends":   {"eventstore", "backends/memory", "backends/postgres", pgx + "/pgconn"},
 	"migrations": {pgx, pgx + "/pgconn", pgx + "/stdlib", "github.com/golang-migrate/migrate/v4/..."},
 
 	"eventstore/storetest": {uuid, "eventstore", "github.com/anishathalye/porcupine", "pgregory.net/rapid"},
