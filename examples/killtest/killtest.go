@@ -1,0 +1,143 @@
+// Package killtest runs the command of an example as a process of its own, and kills it.
+//
+// The process is the test's own binary, started again: a package's TestMain has to hand its command to Main.
+package killtest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/necrostack/necrostack/eventstore"
+)
+
+// Command is what an example does with its arguments; it returns an exit code.
+type Command func(ctx context.Context, args []string, out, diagnostics io.Writer) int
+
+// variable makes the test binary the command.
+const variable = "NECROSTACK_EXAMPLE"
+
+// Main runs the command and exits, if this process was started for that. Otherwise it does nothing.
+func Main(command Command) {
+	if os.Getenv(variable) != "" {
+		go func() { // the standard input ends with the test, however that ends
+			_, _ = io.Copy(io.Discard, os.Stdin)
+			os.Exit(3)
+		}()
+		os.Exit(command(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+	}
+}
+
+// Result is what a process has come to.
+type Result struct {
+	Code     int
+	Out, Err string
+}
+
+// Run runs the command in a process of its own, to its end.
+func Run(t *testing.T, args ...string) Result {
+	t.Helper()
+	p := start(t, args)
+	return p.wait(t)
+}
+
+// KillOften runs the command in processes of its own, one after another, and kills each by SIGKILL somewhere on the log's
+// way to a position, where the command would end. It fails the test unless all but one were killed: one may be faster
+// than we are.
+func KillOften(t *testing.T, store *eventstore.Store, kills int, last eventstore.Position, args ...string) {
+	t.Helper()
+	killed := 0
+	for n := range kills {
+		head, err := store.Head(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		step := (last - head) / eventstore.Position(kills-n+1)
+		if killAt(t, store, head+1+rand.N(max(step, 1)), args) {
+			killed++
+		}
+	}
+	if killed < kills-1 {
+		t.Errorf("only %d of %d processes were killed before they ended", killed, kills)
+	}
+}
+
+// killAt reports false if the process has ended by itself.
+func killAt(t *testing.T, store *eventstore.Store, at eventstore.Position, args []string) bool {
+	t.Helper()
+	p := start(t, args)
+	for {
+		head, err := store.Head(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if head >= at {
+			break
+		}
+		select {
+		case <-p.ended:
+			t.Logf("process %d has ended before position %d: %+v", p.command.Process.Pid, at, p.wait(t))
+			return false
+		case <-time.After(time.Millisecond): // nothing announces a position that another process has come to
+		}
+	}
+	if err := p.command.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Fatal(err)
+	}
+	r := p.wait(t)
+	head, err := store.Head(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("SIGKILL to process %d: killed %t, and the log ends at position %d", p.command.Process.Pid, r.Code < 0, head)
+	return r.Code < 0
+}
+
+type process struct {
+	command  *exec.Cmd
+	out, err bytes.Buffer
+	ended    chan struct{}
+	fault    error // of Wait, once ended is closed
+}
+
+// start starts the command. It dies with the test.
+func start(t *testing.T, args []string) *process {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{command: exec.CommandContext(t.Context(), self, args...), ended: make(chan struct{})} //nolint:gosec // ourselves
+	p.command.Env = append(os.Environ(), variable+"=1")
+	p.command.Stdout, p.command.Stderr = &p.out, &p.err
+	if _, err := p.command.StdinPipe(); err != nil { // Wait closes it
+		t.Fatal(err)
+	}
+	if err := p.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(p.ended)
+		p.fault = p.command.Wait()
+	}()
+	t.Cleanup(func() { // the test's context has ended by now, and so has the process, or does at once
+		<-p.ended
+	})
+	return p
+}
+
+// wait waits for the end. The exit code of a process that was killed is -1.
+func (p *process) wait(t *testing.T) Result {
+	t.Helper()
+	<-p.ended
+	if _, exited := errors.AsType[*exec.ExitError](p.fault); p.fault != nil && !exited {
+		t.Fatal(p.fault)
+	}
+	return Result{p.command.ProcessState.ExitCode(), p.out.String(), p.err.String()}
+}
