@@ -3,7 +3,13 @@
 // Orders are submitted, validated, matched by price-time priority, settled, watched for risk and kept in an
 // audit trail, each by an organ of its own. Without flags it runs a built-in day that shows every outcome;
 // with -orders it reads orders from a CSV or JSON file; with -format lobster it replays real NASDAQ order
-// flow. The exit code is 0 if all is fine, 1 if some of the input was refused, 2 for wrong usage.
+// flow.
+//
+// With -store the log is in a database, and the market goes on from run to run: the next input meets the books
+// that the last one has left, an order that is in the log already is recognised, and a run that was killed is
+// taken up where it stopped by starting it again. The report is about the whole market, not the run.
+//
+// The exit code is 0 if all is fine, 1 if some of the input was refused or the run failed, 2 for wrong usage.
 package main
 
 import (
@@ -17,14 +23,18 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 
+	"github.com/necrostack/necrostack/backends"
+	"github.com/necrostack/necrostack/eventstore"
+	"github.com/necrostack/necrostack/examples/resume"
 	"github.com/necrostack/necrostack/examples/trading/input"
 	"github.com/necrostack/necrostack/examples/trading/market"
 	"github.com/necrostack/necrostack/examples/trading/report"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := trade(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -41,10 +51,10 @@ var errFlags = errors.New("command line")
 
 // options are the command line.
 type options struct {
-	orders, format, book, symbol, blocked string
-	json, quiet, verbose                  bool
-	stress                                int
-	seed                                  uint64
+	store, orders, format, book, symbol, blocked string
+	json, quiet, verbose                         bool
+	stress                                       int
+	seed                                         uint64
 }
 
 // trade is the whole command.
@@ -68,21 +78,37 @@ func trade(ctx context.Context, args []string, out, diagnostics io.Writer) int {
 		fmt.Fprintln(diagnostics, "trading:", err)
 		return refused
 	}
-	d.logger = slog.New(slog.DiscardHandler)
+	d.diagnostics, d.logger = diagnostics, slog.New(slog.DiscardHandler)
 	if o.verbose {
 		d.logger = slog.New(slog.NewJSONHandler(diagnostics, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	sum, err := run(ctx, d)
-	if err == nil {
-		err = o.write(out, sum)
+	store, err := backends.Open(ctx, o.store, eventstore.Config{MaxEvents: market.MaxEvents})
+	if err != nil {
+		fmt.Fprintln(diagnostics, "trading: -store:", err)
+		if errors.Is(err, eventstore.ErrInvalid) {
+			return usage
+		}
+		return refused
 	}
-	for _, r := range sum.Refused {
+	done, err := run(ctx, store, d)
+	if err == nil {
+		err = o.write(out, done.Summary)
+	}
+	return done.tell(diagnostics, errors.Join(err, store.Close()))
+}
+
+// tell says what else there is to say of a run, and returns its exit code.
+func (o outcome) tell(diagnostics io.Writer, err error) int {
+	for _, r := range o.Refused {
 		fmt.Fprintln(diagnostics, "refused:", r)
+	}
+	if o.known > 0 {
+		fmt.Fprintf(diagnostics, "known: %d of %d orders were in the log already\n", o.known, o.orders)
 	}
 	if err != nil {
 		fmt.Fprintln(diagnostics, "trading:", err)
 	}
-	if err != nil || len(sum.Refused) > 0 {
+	if err != nil || len(o.Refused) > 0 {
 		return refused
 	}
 	return fine
@@ -91,6 +117,7 @@ func trade(ctx context.Context, args []string, out, diagnostics io.Writer) int {
 func parse(args []string, diagnostics io.Writer) (o options, err error) {
 	f := flag.NewFlagSet("trading", flag.ContinueOnError)
 	f.SetOutput(diagnostics)
+	f.StringVar(&o.store, "store", "memory:", resume.Usage)
 	f.StringVar(&o.orders, "orders", "", "read orders from this `file`, instead of the built-in day")
 	f.StringVar(&o.format, "format", "", "of -orders: csv, json or lobster (default: by the file's name, else its content)")
 	f.StringVar(&o.book, "book", "", "with -format lobster: the `file` with the opening book")
@@ -136,10 +163,10 @@ func (o *options) load() (d day, err error) {
 	d.blocked = strings.FieldsFunc(o.blocked, func(r rune) bool { return r == ',' })
 	switch {
 	case o.stress > 0:
-		d.orders = numbered(input.Stress(o.stress, o.seed))
+		d.orders = numbered(fmt.Sprintf("stress with seed %d", o.seed), input.Stress(o.stress, o.seed))
 		return d, nil
 	case o.orders == "":
-		d.orders = numbered(input.Day())
+		d.orders = numbered("the built-in day", input.Day())
 		return d, nil
 	}
 	file, err := os.Open(o.orders)
@@ -159,9 +186,10 @@ func (o *options) load() (d day, err error) {
 		d.orders, d.refused, err = input.Orders(o.orders, file)
 	}
 	if err != nil {
-		err = fmt.Errorf("%s: %w", o.orders, err)
+		return d, fmt.Errorf("%s: %w", o.orders, err)
 	}
-	return d, err
+	input.Sign(o.orders, d.orders)
+	return d, nil
 }
 
 func (o *options) lobster(messages io.Reader) (orders []input.Numbered, faults []input.Fault, err error) {
@@ -176,11 +204,13 @@ func (o *options) lobster(messages io.Reader) (orders []input.Numbered, faults [
 	return input.Lobster(messages, book, o.symbol)
 }
 
-func numbered(orders []market.OrderSubmitted) []input.Numbered {
+// numbered are the orders of an input that is no file.
+func numbered(name string, orders []market.OrderSubmitted) []input.Numbered {
 	out := make([]input.Numbered, len(orders))
 	for i, o := range orders {
 		out[i] = input.Numbered{Line: i + 1, Order: o}
 	}
+	input.Sign(name, out)
 	return out
 }
 

@@ -8,11 +8,16 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/necrostack/necrostack/examples/killtest"
 	"github.com/necrostack/necrostack/internal/goldentest"
+	"github.com/necrostack/necrostack/internal/testenv"
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	killtest.Main(trade)
+	goleak.VerifyTestMain(testenv.Main(m))
+}
 
 // result is one run of the command.
 type result struct {
@@ -161,7 +166,7 @@ func TestUnusableFileIsExit1(t *testing.T) {
 
 func TestHelpIsFine(t *testing.T) {
 	t.Parallel()
-	if r := command(t, "-h"); r.code != fine || !strings.Contains(r.err, "-orders") {
+	if r := command(t, "-h"); r.code != fine || !strings.Contains(r.err, "-orders") || !strings.Contains(r.err, "postgres://") {
 		t.Errorf("exit %d: %s", r.code, r.err)
 	}
 }

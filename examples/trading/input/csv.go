@@ -40,12 +40,12 @@ func (b bounds) csv(r io.Reader) ([]Numbered, []Fault, error) {
 			faults = append(faults, Fault{Line: line, Reason: err.Error()})
 			continue
 		}
-		o, err := order(fields, fmt.Sprintf("line-%d", line))
+		o, err := order(fields, line, fmt.Sprintf("line-%d", line))
 		if err != nil {
 			faults = append(faults, Fault{Line: line, Reason: err.Error()})
 			continue
 		}
-		orders = append(orders, Numbered{Line: line, Order: o})
+		orders = append(orders, o)
 	}
 	return orders, faults, nil
 }

@@ -24,7 +24,7 @@ func isField(name string) bool {
 // order makes an order of the fields of a row, or says everything that is wrong with them. Side, type and action are understood in
 // upper and lower case; what they are not is left for market.Validate to name, as is everything that is missing. A new order without
 // an id gets the given one.
-func order(fields map[string]string, id string) (market.OrderSubmitted, error) {
+func order(fields map[string]string, line int, id string) (Numbered, error) {
 	var faults []string
 	field := func(name string) string {
 		text := strings.TrimSpace(fields[name])
@@ -44,7 +44,8 @@ func order(fields map[string]string, id string) (market.OrderSubmitted, error) {
 	if o.Action == "" {
 		o.Action = market.New
 	}
-	if o.OrderID == "" && o.Action == market.New {
+	unnamed := o.OrderID == "" && o.Action == market.New
+	if unnamed {
 		o.OrderID = id
 	}
 	var err error
@@ -55,9 +56,9 @@ func order(fields map[string]string, id string) (market.OrderSubmitted, error) {
 		faults = append(faults, "price "+err.Error())
 	}
 	if len(faults) > 0 {
-		return market.OrderSubmitted{}, errors.New(strings.Join(faults, "; "))
+		return Numbered{}, errors.New(strings.Join(faults, "; "))
 	}
-	return o, nil
+	return Numbered{Line: line, Unnamed: unnamed, Order: o}, nil
 }
 
 // oneOf returns the known word that text is, whatever its case, or the text as it stands.

@@ -125,12 +125,12 @@ func (d *document) array() error {
 			d.fault(line, d.element, err.Error())
 			continue
 		}
-		o, err := order(fields, fmt.Sprintf("element-%d", d.element))
+		o, err := order(fields, line, fmt.Sprintf("element-%d", d.element))
 		if err != nil {
 			d.fault(line, d.element, err.Error())
 			continue
 		}
-		d.orders = append(d.orders, Numbered{Line: line, Order: o})
+		d.orders = append(d.orders, o)
 	}
 	_, err := d.dec.Token()
 	return err

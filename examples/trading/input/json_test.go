@@ -44,7 +44,7 @@ func TestJSONElementsBecomeOrders(t *testing.T) {
 				t.Fatalf("got %+v, %v, %v", orders, faults, err)
 			}
 			got, want := orders[0], c.want
-			if !got.Order.Price.Equal(want.Price) || got.Line != c.line {
+			if !got.Order.Price.Equal(want.Price) || got.Line != c.line || got.Unnamed != (want.OrderID == "element-1") {
 				t.Errorf("got price %s on line %d, want %s on %d", got.Order.Price, got.Line, want.Price, c.line)
 			}
 			if got.Order.Price = want.Price; !reflect.DeepEqual(got.Order, want) {

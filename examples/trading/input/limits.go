@@ -10,6 +10,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/google/uuid"
+
 	"github.com/necrostack/necrostack/examples/trading/market"
 )
 
@@ -22,8 +24,10 @@ const (
 
 // Numbered is an order with the line it begins on, counted from 1 with the header. Orders that come from no row have line 0.
 type Numbered struct {
-	Line  int
-	Order market.OrderSubmitted
+	Line    int
+	Unnamed bool // the input gives the order no id: it is called after its place
+	Order   market.OrderSubmitted
+	ID      uuid.UUID // fit for the id of an event: see Sign
 }
 
 // Fault is a row that was refused.

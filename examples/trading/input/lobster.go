@@ -35,7 +35,7 @@ func (b bounds) lobster(messages, opening io.Reader, symbol string) ([]Numbered,
 			return nil, nil, fmt.Errorf("opening book: %w", err)
 		}
 		for _, l := range levels {
-			orders = append(orders, Numbered{Order: replay.Opening(l.side, l.price, l.size)})
+			orders = append(orders, Numbered{Unnamed: true, Order: replay.Opening(l.side, l.price, l.size)})
 		}
 	}
 	data, err := b.content(messages)
@@ -55,7 +55,7 @@ func (b bounds) lobster(messages, opening io.Reader, symbol string) ([]Numbered,
 		}
 		m.Line = line
 		if o, ok := replay.Order(m); ok {
-			orders = append(orders, Numbered{Line: line, Order: o})
+			orders = append(orders, Numbered{Line: line, Unnamed: o.Expects != "", Order: o})
 		}
 	}
 	return orders, faults, nil

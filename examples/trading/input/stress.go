@@ -19,7 +19,7 @@ const (
 // immediate-or-cancel orders, cancellations and reductions among them, and one in a hundred that is not valid. A longer run begins
 // with the orders of a shorter one.
 func Stress(n int, seed uint64) []market.OrderSubmitted {
-	s := stress{random: rand.New(rand.NewPCG(seed, 0x5eed))}
+	s := stress{seed: seed, random: rand.New(rand.NewPCG(seed, 0x5eed))}
 	for i := range market.Symbols() {
 		s.middle = append(s.middle, int64(100+50*i)*100)
 	}
@@ -32,6 +32,7 @@ func Stress(n int, seed uint64) []market.OrderSubmitted {
 
 // stress is the state of a random market.
 type stress struct {
+	seed   uint64
 	random *rand.Rand
 	middle []int64 // ticks, by symbol
 	recent []market.OrderSubmitted
@@ -45,7 +46,7 @@ func (s *stress) next(i int) market.OrderSubmitted {
 	symbol := s.random.IntN(len(s.middle))
 	s.middle[symbol] = max(1_000, s.middle[symbol]+s.random.Int64N(5)-2)
 	o := market.OrderSubmitted{
-		OrderID:   fmt.Sprintf("s%07d", i+1),
+		OrderID:   fmt.Sprintf("s%d-%07d", s.seed, i+1),
 		TraderID:  fmt.Sprintf("trader-%02d", s.random.IntN(stressTraders)+1),
 		Symbol:    market.Symbols()[symbol],
 		Side:      market.Buy,

@@ -70,7 +70,7 @@ func TestTheDayAsText(t *testing.T) {
 	t.Parallel()
 	s := summarise(input.Day())
 	s.Refused = []string{`line 7: quantity "ten" is not a decimal number`}
-	s.Elapsed = 5 * time.Millisecond
+	s.Added, s.Elapsed = s.Counts.Processed, 5*time.Millisecond
 	var b bytes.Buffer
 	if err := report.Text(&b, s); err != nil {
 		t.Fatal(err)
@@ -201,7 +201,7 @@ func ExampleText() {
 		Asks: []market.Level{{Price: decimal.New(15050, -2), Quantity: 300}, {Price: decimal.New(151, 0), Quantity: 1_500}},
 		Bids: []market.Level{{Price: decimal.New(150, 0), Quantity: 1_000}},
 	}}}
-	s.Counts.Processed, s.Elapsed = 2_500_000, 5*time.Second
+	s.Counts.Processed, s.Added, s.Elapsed = 2_500_000, 2_500_000, 5*time.Second
 	if err := report.Text(os.Stdout, s); err != nil {
 		fmt.Println(err)
 	}

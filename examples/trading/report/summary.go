@@ -11,9 +11,9 @@ import (
 const Listed = 12
 
 // Counters count events by what they say; Trades counts matches, not their sides. Summary.Count keeps all but
-// Processed, Emitted and Parked, which the Spine knows.
+// Processed, Emitted and Parked, which the log knows.
 type Counters struct {
-	Processed   int64 `json:"processed"` // events that went through the Spine: the submitted ones and the emitted ones
+	Processed   int64 `json:"processed"` // the market's events in the log: the submitted ones and the emitted ones
 	Emitted     int64 `json:"emitted"`   // events that organs put out
 	Validated   int64 `json:"validated"`
 	Rejected    int64 `json:"rejected"` // by validation and by the book
@@ -27,11 +27,12 @@ type Counters struct {
 	Parked      int64 `json:"parked"`
 }
 
-// Summary is a run as it is reported. The zero value is a run in which nothing happened. It is for one goroutine at a time.
+// Summary is the market as it is reported after a run, whatever run things have happened in. The zero value is a market in which
+// nothing happened. It is for one goroutine at a time.
 type Summary struct {
 	Counts     Counters
 	Books      map[string]Book // by symbol
-	Executions *Executions     // of a replay; nil for a run that is none
+	Executions *Executions     // of the replay that was the run's input; nil for a run that is none
 
 	Trades     []market.TradeExecuted // the taker's side
 	Rejections []market.OrderRejected
@@ -39,6 +40,7 @@ type Summary struct {
 	Parked     []Parked
 
 	Refused []string      // rows of the input, each with its line and the reason
+	Added   int64         // events that the run has put into the log
 	Elapsed time.Duration // the whole run; zero says nothing about speed
 }
 

@@ -151,8 +151,8 @@ func (p *page) totals(s Summary) {
 	if x := s.Executions; x != nil {
 		p.line("  executions: %s matched, %s unmatched%s", grouped(int64(x.Matched)), grouped(int64(x.Unmatched)), onLines(x.Lines))
 	}
-	if s.Elapsed > 0 {
-		p.line("  %s events/s", grouped(int64(float64(c.Processed)/s.Elapsed.Seconds())))
+	if s.Elapsed > 0 && s.Added > 0 {
+		p.line("  %s events/s", grouped(int64(float64(s.Added)/s.Elapsed.Seconds())))
 	}
 }
 
