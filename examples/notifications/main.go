@@ -2,7 +2,8 @@
 //
 // Requests are validated, split by channel, sent by one organ for each channel, and watched by another until all of their channels have
 // delivered. Without flags it runs five built-in requests, of which one SMS ends up parked; with -file it reads requests from a CSV or
-// JSON file, and with -contacts the people they are for. Its gateways are in memory: nothing leaves the process.
+// JSON file, and with -contacts the people they are for. Its gateways are in memory: nothing leaves the process. With -store the log is in a database, and the next run
+// goes on where the last one stopped.
 //
 // The exit code is 0 if all is fine, also with messages parked; 1 if some of the input was rejected or has failed, or the run did; 2 for
 // wrong usage.
@@ -18,12 +19,15 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"syscall"
 
+	"github.com/necrostack/necrostack/backends"
+	"github.com/necrostack/necrostack/eventstore"
 	"github.com/necrostack/necrostack/examples/notifications/report"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := command(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -56,17 +60,33 @@ func command(ctx context.Context, args []string, out, diagnostics io.Writer) int
 		}
 		return failed
 	}
-	j.logger = slog.New(slog.DiscardHandler)
+	j.diagnostics, j.logger = diagnostics, slog.New(slog.DiscardHandler)
 	if o.verbose {
 		j.logger = slog.New(slog.NewJSONHandler(diagnostics, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	sum, err := run(ctx, j)
+	store, err := backends.Open(ctx, o.store, eventstore.Config{})
+	if err != nil {
+		complain(diagnostics, fmt.Errorf("-store: %w", err))
+		if errors.Is(err, eventstore.ErrInvalid) {
+			return usage
+		}
+		return failed
+	}
+	sum, err := notify(ctx, store, j)
 	if err == nil {
 		err = o.write(out, sum)
 	}
+	return tell(diagnostics, sum, len(j.rows), errors.Join(err, store.Close()))
+}
+
+// tell says what else there is to say of a run, and returns its exit code.
+func tell(diagnostics io.Writer, sum report.Summary, requests int, err error) int {
 	problems := sum.Problems()
 	for _, text := range problems {
 		fmt.Fprintln(diagnostics, text)
+	}
+	if sum.Known > 0 {
+		fmt.Fprintf(diagnostics, "known: %d of %d requests were in the log already\n", sum.Known, requests)
 	}
 	if err != nil {
 		complain(diagnostics, err)

@@ -13,10 +13,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"github.com/necrostack/necrostack/examples/killtest"
 	"github.com/necrostack/necrostack/internal/goldentest"
+	"github.com/necrostack/necrostack/internal/testenv"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	killtest.Main(command)
+	goleak.VerifyTestMain(testenv.Main(m))
+}
 
 // result is one run of the command.
 type result struct {
@@ -204,7 +209,7 @@ func TestHelpNamesEveryFlagAndShowsTheFormats(t *testing.T) {
 	if r.code != fine {
 		t.Errorf("exit %d", r.code)
 	}
-	for _, want := range []string{"-file", "-contacts", "-json", "-quiet", "-v\t", header, "user_id,email,phone,device\n", `{"notifications": [`} {
+	for _, want := range []string{"-file", "-contacts", "-store", "postgres://", "-json", "-quiet", "-v\t", header, "user_id,email,phone,device\n", `{"notifications": [`} {
 		if !strings.Contains(r.err, want) {
 			t.Errorf("no %q in\n%s", want, r.err)
 		}

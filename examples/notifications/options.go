@@ -9,17 +9,22 @@ import (
 	"os"
 
 	"github.com/necrostack/necrostack/examples/notifications/input"
+	"github.com/necrostack/necrostack/examples/resume"
 )
 
 var errFlags = errors.New("command line")
 
 // options are the command line.
 type options struct {
-	file, contacts       string
-	json, quiet, verbose bool
+	store, file, contacts string
+	json, quiet, verbose  bool
 }
 
 const intro = `notifications sends notifications by e-mail, SMS and push; nothing leaves the process.
+
+With -store and a database it can be started again, on the same input or another: a request that is in the log already
+is recognised, and nothing of it goes out twice; what a run has left undone when it was stopped or killed, the next one
+does. The report is about the requests of this input, whichever run has served them.
 
 `
 
@@ -46,6 +51,7 @@ Exit codes: 0 fine (also with messages parked), 1 some of the input was rejected
 func parse(args []string, diagnostics io.Writer) (o options, err error) {
 	f := flag.NewFlagSet("notifications", flag.ContinueOnError)
 	f.SetOutput(diagnostics)
+	f.StringVar(&o.store, "store", "memory:", resume.Usage)
 	f.StringVar(&o.file, "file", "", "read requests from this `file`, instead of the built-in sample")
 	f.StringVar(&o.contacts, "contacts", "", "read contacts from this `file`, beside the built-in user_001, user_002 and user_003, or in their place")
 	f.BoolVar(&o.json, "json", false, "print the totals as one JSON object")
@@ -76,7 +82,7 @@ func (o *options) check(f *flag.FlagSet) error {
 		}
 	}
 	f.Visit(func(f *flag.Flag) {
-		fault(f.Value.String() == "", "-%s needs the name of a file", f.Name)
+		fault(f.Value.String() == "" && f.Name != "store", "-%s needs the name of a file", f.Name)
 	})
 	fault(f.NArg() > 0, "unexpected argument %q", f.Arg(0))
 	fault(o.json && o.quiet, "-json and -quiet do not go together")

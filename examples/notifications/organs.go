@@ -11,6 +11,7 @@ import (
 	"github.com/necrostack/necrostack/eventstore"
 	"github.com/necrostack/necrostack/examples/notifications/gateway"
 	"github.com/necrostack/necrostack/examples/notifications/notification"
+	"github.com/necrostack/necrostack/examples/resume"
 	"github.com/necrostack/necrostack/organs"
 	"github.com/necrostack/necrostack/spine"
 )
@@ -27,12 +28,17 @@ var sending = spine.Policy{
 	Delivery: spine.Competing,
 	OnError:  spine.ErrorStore,
 	Retry:    spine.Retry{Attempts: 4, Base: time.Millisecond}, // the gateways are in memory, and recover as fast
+	// What a run was sending when it was killed, the next one may send after this time: see resume.Lease. Over a network both
+	// would be longer, and no shorter than the slowest gateway takes.
+	Deadline:   resume.Lease,
+	Visibility: resume.Lease,
 }
 
-// validator judges every request. Like all that follows from a request but the audit, its verdict goes to the stream of the request.
-func validator(known notification.Contacts) organs.Reactor {
+// checker judges every request. Like all that follows from a request but the audit, its verdict goes to the stream of the request.
+// Organs are known to the log by their names; none here is that of an organ of another example, which may be given the same database.
+func checker(known notification.Contacts) organs.Reactor {
 	return organs.Reactor{
-		Name: "validator",
+		Name: "checker",
 		On: organs.Reactions{
 			organs.React(func(_ context.Context, r notification.Requested) (organs.Events, error) {
 				return organs.Events{notification.Check(r, known)}, nil

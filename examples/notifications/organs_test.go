@@ -122,7 +122,7 @@ func TestAllSendersShareOnePolicy(t *testing.T) {
 
 func TestTheValidatorAnswersEveryRequest(t *testing.T) {
 	t.Parallel()
-	v := validator(notification.Contacts{"ann": {Email: "ann@example.com"}})
+	v := checker(notification.Contacts{"ann": {Email: "ann@example.com"}})
 	asked := notification.Requested{
 		RequestID: "r1", UserID: "ann", Channels: []notification.Channel{"email"}, Message: "hi", Priority: notification.Low,
 	}

@@ -9,6 +9,7 @@ type Summary struct {
 	Rejected  []string   // rows that could not be understood, each with its file, its place and the reason
 	Processed int64      // events about the requests in the log
 	Emitted   int64      // those of them that organs put out
+	Known     int        // requests that were in the log before the run
 }
 
 // Counters count what became of the requests.
