@@ -120,7 +120,7 @@ func TestAllSendersShareOnePolicy(t *testing.T) {
 	}
 }
 
-func TestTheValidatorAnswersEveryRequest(t *testing.T) {
+func TestTheCheckerAnswersEveryRequest(t *testing.T) {
 	t.Parallel()
 	v := checker(notification.Contacts{"ann": {Email: "ann@example.com"}})
 	asked := notification.Requested{
