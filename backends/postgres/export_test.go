@@ -10,8 +10,8 @@ import (
 
 // Statement returns the SQL that reads what a query selects, and its arguments from $4 on.
 func (b *Backend) Statement(q eventstore.Query, backward, first bool) (text string, args []any) {
-	s := newSource(q, backward)
-	return b.sql(s.statement(first)), s.args
+	s := b.source(q, backward)
+	return s.statement(first), s.args
 }
 
 // Condition returns what tries a condition, in a transaction that is set up as commit_batch is.

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -34,6 +35,7 @@ type Backend struct {
 	schema  string
 	wake    signal.Signal // something may have been committed
 	news    news
+	shapes  sync.Map // of queries: *statements by source.text
 
 	commitSQL, appendSQL, stageSQL string
 }

@@ -4,16 +4,18 @@ import (
 	"context"
 	"iter"
 	"math"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/necrostack/necrostack/eventstore"
 )
 
-// Bounds of what one statement reads, so that no connection is held while events are handled, and memory is bounded.
+// Bounds of what one statement reads, so that no connection is held while events are handled, and memory is bounded: a
+// reader keeps two chunks, the one that it yields and the one behind it.
 const (
-	firstRows = 256
+	firstRows = 1024
 	mostRows  = 4096
-	mostBytes = 4 << 20
+	mostBytes = 2 << 20
 )
 
 // Read implements eventstore.Backend. The first statement finds the head in its own snapshot; the log up to there never
@@ -29,40 +31,47 @@ func (b *Backend) Read(ctx context.Context, q eventstore.Query, r eventstore.Ran
 	}
 }
 
-// read returns the head, or -1 if yield has ended it.
+// read returns the head, or -1 if yield has ended it. While a chunk is yielded, the next one is fetched.
 func (b *Backend) read(ctx context.Context, q eventstore.Query, r eventstore.Range, yield func(eventstore.Event, error) bool) (eventstore.Position, error) {
-	s := newSource(q, r.Backward)
-	upTo := r.UpTo
-	if upTo == 0 {
-		upTo = math.MaxInt64
+	s := b.source(q, r.Backward)
+	c := &chunk{after: r.After, upTo: r.UpTo, left: r.Limit, rows: firstRows, head: -1}
+	if r.UpTo == 0 {
+		c.upTo = math.MaxInt64
 	}
-	c := chunk{after: r.After, upTo: upTo, rows: firstRows, head: -1}
-	left := r.Limit
+	if r.Limit == 0 {
+		c.left = math.MaxInt
+	}
+	if err := b.fetch(ctx, s, c); err != nil {
+		return 0, classify(err)
+	}
+	var free *chunk // its memory is used again
 	for {
-		if r.Limit > 0 {
-			c.rows = min(c.rows, left)
+		next := c.next(r.Backward, free)
+		var err error
+		var fetched sync.WaitGroup
+		if next != nil {
+			fetched.Go(func() { err = b.fetch(ctx, s, next) })
 		}
-		if err := b.fetch(ctx, s, &c); err != nil {
+		ended, fault := c.each(ctx, yield)
+		fetched.Wait()
+		switch {
+		case fault != nil:
+			return 0, fault
+		case ended:
+			return -1, nil
+		case err != nil:
 			return 0, classify(err)
-		}
-		for i := range c.events {
-			if err := ctx.Err(); err != nil {
-				return 0, err
-			}
-			if !yield(c.events[i], nil) {
-				return -1, nil
-			}
-		}
-		left -= len(c.events)
-		if !c.next(r.Backward) || r.Limit > 0 && left == 0 {
+		case next == nil:
 			return c.head, nil
 		}
+		c, free = next, c
 	}
 }
 
 // chunk is what one statement reads.
 type chunk struct {
 	after, upTo eventstore.Position
+	left        int                 // events that are wanted yet, with those of the chunk
 	rows        int                 // at most so many events
 	head        eventstore.Position // of the first statement's snapshot; -1 before it
 	events      []eventstore.Event
@@ -70,18 +79,39 @@ type chunk struct {
 	full        bool // it has been cut short: there is more
 }
 
-// next prepares for the chunk behind this one, and reports whether there can be one.
-func (c *chunk) next(backward bool) bool {
-	if !c.full || len(c.events) == 0 {
-		return false
+// each yields the events, and reports whether yield has ended that.
+func (c *chunk) each(ctx context.Context, yield func(eventstore.Event, error) bool) (ended bool, err error) {
+	for i := range c.events {
+		if err := ctx.Err(); err != nil {
+			return false, err
+		}
+		if !yield(c.events[i], nil) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// next returns the chunk behind this one, to be fetched, or nil if there is none. It takes over the memory of another.
+func (c *chunk) next(backward bool, used *chunk) *chunk {
+	if !c.full || len(c.events) == 0 || c.left == len(c.events) {
+		return nil
+	}
+	next := &chunk{after: c.after, upTo: c.upTo, left: c.left - len(c.events), head: c.head}
+	if used != nil {
+		clear(used.events)
+		next.events = used.events[:0]
 	}
 	if last := c.events[len(c.events)-1].Position; backward {
-		c.upTo = last - 1
+		next.upTo = last - 1
 	} else {
-		c.after = last
+		next.after = last
 	}
-	c.rows = max(1, min(mostRows, mostBytes/max(1, c.bytes/len(c.events))))
-	return c.after < c.upTo
+	if next.after >= next.upTo {
+		return nil
+	}
+	next.rows = max(1, min(mostRows, mostBytes/max(1, c.bytes/len(c.events))))
+	return next
 }
 
 // fetch reads a chunk.
@@ -91,15 +121,15 @@ func (b *Backend) fetch(ctx context.Context, s *source, c *chunk) error {
 		return err
 	}
 	defer conn.Release()
+	c.rows = min(c.rows, c.left)
 	first := c.head < 0
-	rows, err := conn.Query(ctx, b.sql(s.statement(first)), append([]any{
+	rows, err := conn.Query(ctx, s.statement(first), append([]any{
 		pgx.QueryResultFormats{pgx.BinaryFormatCode}, int64(c.after), int64(c.upTo), c.rows,
 	}, s.args...)...)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
-	c.events, c.bytes = make([]eventstore.Event, 0, min(c.rows, firstRows)), 0
 	var d decoder
 	for rows.Next() {
 		values := rows.RawValues()
@@ -115,9 +145,10 @@ func (b *Backend) fetch(ctx context.Context, s *source, c *chunk) error {
 		if err := d.event(values, &c.events[len(c.events)-1]); err != nil {
 			return err
 		}
-		if c.bytes = d.bytes; c.bytes > mostBytes {
+		if c.bytes = d.bytes; c.bytes > 2*mostBytes && len(c.events) < c.rows {
+			// What comes behind may be much, and would be read to be dropped: a new connection costs less.
 			c.full = true
-			return nil // what comes behind is dropped unread
+			return conn.Conn().Close(ctx)
 		}
 	}
 	if first && c.upTo > c.head {

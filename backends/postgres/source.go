@@ -11,17 +11,21 @@ import (
 // at most as $1 to $3, and args from there on. Every shape of query is read by an index in which its events stand in
 // the order of the log, so that the end of a chunk ends the work.
 type source struct {
-	text     string // yields events e; BOUND is the position up to which
-	order    string
-	backward bool
-	args     []any
+	text  string // yields events e; BOUND is the position up to which
+	order string
+	args  []any
+	texts *statements // made before for the same shape
 }
+
+// statements are the SQL of a shape: for the first chunk, which also finds the head of its snapshot, and for others.
+type statements struct{ first, next string }
 
 // columns are those of events, in the order in which decoder takes them.
 const columns = "e.position, e.stream, e.version, e.id, e.type, e.tags, e.data, e.metadata, e.time"
 
-func newSource(q eventstore.Query, backward bool) *source {
-	s := &source{order: "ASC", backward: backward}
+// source makes a query's SQL, or finds that of the same shape.
+func (b *Backend) source(q eventstore.Query, backward bool) *source {
+	s := &source{order: "ASC"}
 	if backward {
 		s.order = "DESC"
 	}
@@ -39,16 +43,27 @@ func newSource(q eventstore.Query, backward bool) *source {
 		s.text = "SELECT e.* FROM (SELECT u.position FROM (" + strings.Join(all, " UNION ") + ") u ORDER BY u.position " + s.order +
 			" LIMIT $3) p JOIN @events e ON e.position = p.position ORDER BY e.position " + s.order
 	}
+	if known, ok := b.shapes.Load(s.text); ok {
+		s.texts = known.(*statements) //nolint:forcetypeassert // nothing else is stored
+		return s
+	}
+	s.texts = &statements{
+		first: b.sql("SELECT h.head, " + columns + " FROM (SELECT coalesce(max(position), 0) AS head FROM @events) h LEFT JOIN LATERAL (" +
+			strings.ReplaceAll(s.text, "BOUND", "least($2::bigint, h.head)") + ") e ON true"),
+		next: b.sql("SELECT " + columns + " FROM (" + strings.ReplaceAll(s.text, "BOUND", "$2::bigint") + ") e"),
+	}
+	if len(items) <= 1 { // of which there are few
+		b.shapes.Store(s.text, s.texts)
+	}
 	return s
 }
 
 // statement returns the SQL, with the head of its own snapshot in front of each event for the first chunk.
 func (s *source) statement(first bool) string {
-	if !first {
-		return "SELECT " + columns + " FROM (" + strings.ReplaceAll(s.text, "BOUND", "$2::bigint") + ") e"
+	if first {
+		return s.texts.first
 	}
-	return "SELECT h.head, " + columns + " FROM (SELECT coalesce(max(position), 0) AS head FROM @events) h LEFT JOIN LATERAL (" +
-		strings.ReplaceAll(s.text, "BOUND", "least($2::bigint, h.head)") + ") e ON true"
+	return s.texts.next
 }
 
 // merge makes one item of those that name but types.
