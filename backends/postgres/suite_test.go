@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"os"
 	"testing"
 	"time"
 
@@ -12,7 +13,12 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(testenv.Main(m)) }
+func TestMain(m *testing.M) {
+	if program := os.Getenv(programVariable); program != "" {
+		os.Exit(runProgram(program))
+	}
+	goleak.VerifyTestMain(testenv.Main(m))
+}
 
 // open makes a log in a database of its own. Every connection is a backend with a pool of its own.
 func open(tb testing.TB) func() eventstore.Backend {

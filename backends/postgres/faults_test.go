@@ -1,0 +1,31 @@
+package postgres_test
+
+import (
+	"testing"
+
+	"github.com/necrostack/necrostack/internal/testenv"
+)
+
+// TestFaults has 16 writers in 4 processes commit several events at once, to several streams, and readers follow, while
+// one fault after the other comes about. Then no event may be skipped, doubled or inverted, and everything that was
+// acknowledged must be there, once.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	for _, f := range []struct {
+		name string
+		run  func(*testing.T)
+	}{
+		{"none", withoutFault},
+	} {
+		t.Run(f.name, func(t *testing.T) {
+			t.Parallel()
+			f.run(t)
+		})
+	}
+}
+
+func withoutFault(t *testing.T) {
+	t.Helper()
+	l := startLoad(t, loadConfig{dsn: testenv.Postgres(t).Database(t), commits: 40, calm: true})
+	l.finish("none")
+}
