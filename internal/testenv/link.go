@@ -41,7 +41,7 @@ func (p *Proxy) pass(link *link, from net.Conn, way Way) {
 		p.arrive(link, chunk{}, way) // the end
 	})
 	defer close(chunks)
-	for {
+	for p.reads(link, way) {
 		buffer := make([]byte, 16<<10)
 		n, err := from.Read(buffer)
 		if n > 0 {
@@ -60,6 +60,19 @@ func (p *Proxy) pass(link *link, from net.Conn, way Way) {
 	}
 }
 
+// reads waits until bytes are taken, and reports whether they were before the link was closed.
+func (p *Proxy) reads(link *link, way Way) bool {
+	p.mu.Lock()
+	read := p.ways[way].read
+	p.mu.Unlock()
+	select {
+	case <-read:
+		return true
+	case <-link.closed:
+		return false
+	}
+}
+
 // arrive writes a chunk when it is due and bytes pass, and reports whether it did before the link was closed.
 func (p *Proxy) arrive(link *link, chunk chunk, way Way) bool {
 	select {
@@ -67,16 +80,50 @@ func (p *Proxy) arrive(link *link, chunk chunk, way Way) bool {
 	case <-link.closed:
 		return false
 	}
-	p.mu.Lock()
-	open := p.open[way]
-	p.mu.Unlock()
-	select {
-	case <-open:
-	case <-link.closed:
-		return false
+	for rest := chunk.bytes; ; {
+		pass, open := p.admit(way, rest)
+		if _, err := link.ends[way].Write(rest[:pass]); err != nil {
+			return false
+		}
+		if open == nil {
+			return true
+		}
+		rest = rest[pass:]
+		p.hold(way)
+		select {
+		case <-open:
+		case <-link.closed:
+			return false
+		}
 	}
-	_, err := link.ends[way].Write(chunk.bytes)
-	return err == nil
+}
+
+// admit returns how many bytes pass, and what the others wait for; nil if there are none.
+func (p *Proxy) admit(way Way, bytes []byte) (pass int, open <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w := &p.ways[way]
+	if !isClosed(w.open) {
+		return 0, w.open
+	}
+	if w.inspect == nil || len(bytes) == 0 {
+		return len(bytes), nil
+	}
+	if pass = w.inspect(bytes); pass == len(bytes) {
+		return pass, nil
+	}
+	w.inspect = nil
+	w.stop()
+	return pass, w.open
+}
+
+// hold says that something is held back, unless all passes again.
+func (p *Proxy) hold(way Way) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if w := &p.ways[way]; !isClosed(w.open) && !isClosed(w.held) {
+		close(w.held)
+	}
 }
 
 // forget closes a link and drops it.

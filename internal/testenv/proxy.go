@@ -28,8 +28,16 @@ type Proxy struct {
 	listener net.Listener // nil while cut
 	links    map[*link]bool
 	delay    time.Duration
-	open     [2]chan struct{} // by Way, closed while bytes pass
-	running  sync.WaitGroup   // whatever goroutine there is
+	ways     [2]way         // by Way
+	running  sync.WaitGroup // whatever goroutine there is
+}
+
+// A way is what happens to the bytes of one direction. Each channel is closed when what it is named after holds.
+type way struct {
+	open    chan struct{}          // bytes pass
+	held    chan struct{}          // some were held back since they last passed
+	read    chan struct{}          // bytes are taken from whoever sends them
+	inspect func(chunk []byte) int // how much of what comes next passes before they do not; nil: all
 }
 
 // NewProxy returns a proxy in front of the server at addr, as Server.Addr returns it. It is gone when the test ends.
@@ -40,9 +48,8 @@ func NewProxy(tb testing.TB, addr string) *Proxy {
 		tb.Fatalf("testenv: %v", err)
 	}
 	p := &Proxy{addr: "127.0.0.1:" + port, server: addr, links: map[*link]bool{}}
-	for way := range p.open {
-		p.open[way] = make(chan struct{})
-		close(p.open[way])
+	for i := range p.ways {
+		p.ways[i] = way{open: make(chan struct{}), held: make(chan struct{}), read: make(chan struct{})}
 	}
 	p.Restore(tb)
 	tb.Cleanup(func() {
@@ -86,12 +93,63 @@ func (p *Proxy) Delay(d time.Duration) {
 }
 
 // HalfOpen stops the bytes of one direction, the end of a connection included, while connections stay open and new ones
-// are accepted. What is held back arrives after Restore, as it does when a network heals.
-func (p *Proxy) HalfOpen(stopped Way) {
+// are accepted. What is held back arrives after Restore, as it does when a network heals. The channel is closed when
+// there is something that is held back.
+func (p *Proxy) HalfOpen(stopped Way) (held <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.passes(stopped) {
-		p.open[stopped] = make(chan struct{})
+	w := &p.ways[stopped]
+	w.stop()
+	return w.held
+}
+
+// HalfOpenWithin is HalfOpen from some byte on. Inspect sees each chunk of the direction's bytes, in turn, and returns
+// how many of them pass; with the first that do not it has served. It must not call the proxy. The channel is closed
+// when all that passes has been sent on, and something else is held back.
+func (p *Proxy) HalfOpenWithin(stopped Way, inspect func(chunk []byte) (pass int)) (held <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w := &p.ways[stopped]
+	w.inspect = inspect
+	return w.held
+}
+
+// Clog stops taking the bytes of one direction from whoever sends them, as a peer does that never reads: when the
+// systems' buffers are full, its writes block. What it still could send arrives after Restore.
+func (p *Proxy) Clog(clogged Way) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if w := &p.ways[clogged]; isClosed(w.read) {
+		w.read = make(chan struct{})
+	}
+}
+
+// stop holds bytes back from now on. The caller holds the lock.
+func (w *way) stop() {
+	if isClosed(w.open) {
+		w.open = make(chan struct{})
+	}
+}
+
+// pass ends whatever stops bytes. The caller holds the lock.
+func (w *way) pass() {
+	for _, signal := range []chan struct{}{w.open, w.read} {
+		if !isClosed(signal) {
+			close(signal)
+		}
+	}
+	w.inspect = nil
+	if isClosed(w.held) {
+		w.held = make(chan struct{})
+	}
+}
+
+func isClosed(signal <-chan struct{}) bool {
+	select {
+	case <-signal:
+		return true
+	default:
+		return false
 	}
 }
 
@@ -101,10 +159,8 @@ func (p *Proxy) Restore(tb testing.TB) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.delay = 0
-	for way := range p.open {
-		if !p.passes(Way(way)) {
-			close(p.open[way])
-		}
+	for i := range p.ways {
+		p.ways[i].pass()
 	}
 	if p.listener != nil {
 		return
@@ -116,16 +172,6 @@ func (p *Proxy) Restore(tb testing.TB) {
 	}
 	p.listener = listener
 	p.running.Go(func() { p.accept(listener) })
-}
-
-// passes reports whether bytes pass. The caller holds the lock.
-func (p *Proxy) passes(way Way) bool {
-	select {
-	case <-p.open[way]:
-		return true
-	default:
-		return false
-	}
 }
 
 func (p *Proxy) accept(listener net.Listener) {

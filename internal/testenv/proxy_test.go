@@ -88,9 +88,10 @@ func TestAHalfOpenProxyStopsOneWayOnly(t *testing.T) {
 					heard <- string(buffer)
 				}
 			}))
-			proxy.HalfOpen(stopped)
+			anyHeld := proxy.HalfOpen(stopped)
 			conn := dial(t, proxy)
 			say(t, conn, "y")
+			<-anyHeld
 			toServer := func(limit time.Duration) bool {
 				select {
 				case <-heard:
@@ -119,6 +120,56 @@ func TestAHalfOpenProxyStopsOneWayOnly(t *testing.T) {
 				t.Error("what was held back never arrived")
 			}
 		})
+	}
+}
+
+func TestAHalfOpenProxyStopsAtAByte(t *testing.T) {
+	t.Parallel()
+	proxy := testenv.NewProxy(t, echo(t))
+	conn := dial(t, proxy)
+	left := 5
+	held := proxy.HalfOpenWithin(testenv.ToServer, func(chunk []byte) int {
+		pass := min(left, len(chunk))
+		left -= pass
+		return pass
+	})
+	say(t, conn, "abc")
+	hear(t, conn, "abc")
+	select {
+	case <-held:
+		t.Error("something is held back before the byte has come")
+	default:
+	}
+	say(t, conn, "defgh")
+	hear(t, conn, "de")
+	<-held
+	conn.SetReadDeadline(time.Now().Add(soon)) //nolint:errcheck // the read tells
+	if _, err := conn.Read(make([]byte, 1)); err == nil {
+		t.Error("more than that has passed")
+	}
+	proxy.Restore(t)
+	hear(t, conn, "fgh")
+	say(t, conn, "i")
+	hear(t, conn, "i")
+}
+
+func TestAWriterBlocksOnACloggedProxy(t *testing.T) {
+	t.Parallel()
+	proxy := testenv.NewProxy(t, echo(t))
+	conn := dial(t, proxy)
+	say(t, conn, "a")
+	hear(t, conn, "a") // so that the proxy has connected
+	proxy.Clog(testenv.ToServer)
+	const all = 64 << 20                            // more than any system buffers
+	conn.SetWriteDeadline(time.Now().Add(2 * soon)) //nolint:errcheck // the write tells
+	sent, err := conn.Write(make([]byte, all))
+	if err == nil {
+		t.Fatal("the write did not block")
+	}
+	proxy.Restore(t)
+	conn.SetReadDeadline(time.Now().Add(late)) //nolint:errcheck // the read tells
+	if _, err := io.CopyN(io.Discard, conn, int64(sent)); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -128,9 +128,14 @@ func (v vessel) thaw(ctx context.Context) error {
 	return v.resume(ctx)
 }
 
+// pause asks again, for an engine gives up, and thaws what it has frozen so far, if the container is too busy.
 func (v vessel) pause(ctx context.Context) error {
-	_, err := v.docker.ContainerPause(ctx, v.id(), client.ContainerPauseOptions{})
-	return err
+	for try := 1; ; try++ {
+		_, err := v.docker.ContainerPause(ctx, v.id(), client.ContainerPauseOptions{})
+		if err == nil || try == 20 || ctx.Err() != nil {
+			return err
+		}
+	}
 }
 
 func (v vessel) resume(ctx context.Context) error {
