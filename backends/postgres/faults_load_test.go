@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -17,12 +18,13 @@ import (
 // and in the end everything is compared. Its methods are for the test's goroutine.
 type load struct {
 	*testing.T
-	cfg     loadConfig
-	store   *eventstore.Store // past every fault of the network
-	writers []*child
-	readers *child
-	end     chan eventstore.Position // of the reader in this process
-	running sync.WaitGroup           // whoever listens to a child, and the reader
+	cfg      loadConfig
+	journals string            // a directory
+	store    *eventstore.Store // past every fault of the network
+	writers  []*child
+	readers  *child
+	end      chan eventstore.Position // of the reader in this process
+	running  sync.WaitGroup           // whoever listens to a child, and the reader
 
 	mu      sync.Mutex
 	changed chan struct{} // closed, and made anew, with every change of what follows
@@ -51,7 +53,7 @@ func startLoad(t *testing.T, cfg loadConfig) *load {
 		cfg.through = cfg.dsn
 	}
 	l := &load{
-		T: t, cfg: cfg, store: openStore(t, cfg.dsn), end: make(chan eventstore.Position, 1), changed: make(chan struct{}),
+		T: t, cfg: cfg, journals: t.TempDir(), store: openStore(t, cfg.dsn), end: make(chan eventstore.Position, 1), changed: make(chan struct{}),
 		tails: map[string]*tail{}, through: map[string]eventstore.Position{}, failed: map[string]int{},
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -75,7 +77,7 @@ func startLoad(t *testing.T, cfg loadConfig) *load {
 	}
 	l.readers = spawn(t, "readers", readersConfig{cfg.through, far})
 	for i := range loadProcesses {
-		l.writers = append(l.writers, l.spawnWriters(i, filepath.Join(t.TempDir(), "journal")))
+		l.writers = append(l.writers, l.spawnWriters(i))
 	}
 	l.readers.must(&report{})
 	l.running.Go(func() { l.listenReaders() })
@@ -91,8 +93,9 @@ func startLoad(t *testing.T, cfg loadConfig) *load {
 }
 
 // spawnWriters starts a process of writers. One with a journal of the past goes on where that ends.
-func (l *load) spawnWriters(i int, journal string) *child {
+func (l *load) spawnWriters(i int) *child {
 	l.Helper()
+	journal := filepath.Join(l.journals, strconv.Itoa(i))
 	return spawn(l.T, "writers", writersConfig{l.cfg.through, i * loadWriters, l.cfg.commits, journal})
 }
 

@@ -29,7 +29,7 @@ type report struct {
 }
 
 // follow reads from Through to Through, and waits when it has nothing to read, until it has come to the position that
-// is put into end.
+// is put into end, or when ctx has ended.
 func follow(ctx context.Context, s *eventstore.Store, w watch, end <-chan eventstore.Position, tell func(report) error) error {
 	waits, wake := context.WithCancel(ctx)
 	defer wake()
@@ -43,7 +43,7 @@ func follow(ctx context.Context, s *eventstore.Store, w watch, end <-chan events
 		}
 	}()
 	at, until := eventstore.Position(0), eventstore.Position(-1)
-	for {
+	for ctx.Err() == nil {
 		select {
 		case until = <-last:
 		default:
@@ -79,6 +79,7 @@ func follow(ctx context.Context, s *eventstore.Store, w watch, end <-chan events
 			time.Sleep(10 * time.Millisecond)
 		}
 	}
+	return nil
 }
 
 // look reads once.

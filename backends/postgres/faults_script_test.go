@@ -10,8 +10,9 @@ import (
 	"github.com/necrostack/necrostack/eventstore"
 )
 
-// The load of every fault: so many processes, with so many writers each.
+// The load of every fault: so many processes, with so many writers each, and commits of each writer.
 const (
+	loadCommits    = 60
 	loadProcesses  = 4
 	loadWriters    = 4
 	loadAllWriters = loadProcesses * loadWriters

@@ -16,6 +16,16 @@ func TestFaults(t *testing.T) {
 		run  func(*testing.T)
 	}{
 		{"none", withoutFault},
+		{"transactions roll back", transactionsRollBack},
+		{"an old transaction is open in the same database", oldTransaction(false)},
+		{"an old transaction is open in another database", oldTransaction(true)},
+		{"backends are terminated", backendsAreTerminated},
+		{"the server is killed", serverIsKilled},
+		{"the server is paused", serverIsPaused},
+		{"connections are cut in mid-commit", connectionsAreCut},
+		{"the answer to a commit is lost", answerIsLost},
+		{"the network is slow", networkIsSlow},
+		{"writers are killed", writersAreKilled},
 	} {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
@@ -26,6 +36,6 @@ func TestFaults(t *testing.T) {
 
 func withoutFault(t *testing.T) {
 	t.Helper()
-	l := startLoad(t, loadConfig{dsn: testenv.Postgres(t).Database(t), commits: 40, calm: true})
+	l := startLoad(t, loadConfig{dsn: testenv.Postgres(t).Database(t), commits: loadCommits, calm: true})
 	l.finish("none")
 }
