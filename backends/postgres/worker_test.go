@@ -23,8 +23,9 @@ const programVariable = "NECROSTACK_TEST_PROGRAM"
 // programs are what a child may run. Each ends with its error, or when its parent does.
 func programs() map[string]func(context.Context, *parent) error {
 	return map[string]func(context.Context, *parent) error{
-		"writers": writersProgram,
-		"readers": readersProgram,
+		"writers":   writersProgram,
+		"readers":   readersProgram,
+		"committer": committerProgram,
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 // A link is a connection through a Proxy.
 type link struct {
+	number int
 	ends   [2]net.Conn // by the Way of what is written to them
 	once   sync.Once
 	closed chan struct{}
@@ -81,7 +82,7 @@ func (p *Proxy) arrive(link *link, chunk chunk, way Way) bool {
 		return false
 	}
 	for rest := chunk.bytes; ; {
-		pass, open := p.admit(way, rest)
+		pass, open := p.admit(link.number, rest, way)
 		if _, err := link.ends[way].Write(rest[:pass]); err != nil {
 			return false
 		}
@@ -99,7 +100,7 @@ func (p *Proxy) arrive(link *link, chunk chunk, way Way) bool {
 }
 
 // admit returns how many bytes pass, and what the others wait for; nil if there are none.
-func (p *Proxy) admit(way Way, bytes []byte) (pass int, open <-chan struct{}) {
+func (p *Proxy) admit(conn int, bytes []byte, way Way) (pass int, open <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w := &p.ways[way]
@@ -109,7 +110,7 @@ func (p *Proxy) admit(way Way, bytes []byte) (pass int, open <-chan struct{}) {
 	if w.inspect == nil || len(bytes) == 0 {
 		return len(bytes), nil
 	}
-	if pass = w.inspect(bytes); pass == len(bytes) {
+	if pass = w.inspect(conn, bytes); pass == len(bytes) {
 		return pass, nil
 	}
 	w.inspect = nil

@@ -24,20 +24,21 @@ const (
 type Proxy struct {
 	addr, server string
 
-	mu       sync.Mutex
-	listener net.Listener // nil while cut
-	links    map[*link]bool
-	delay    time.Duration
-	ways     [2]way         // by Way
-	running  sync.WaitGroup // whatever goroutine there is
+	mu          sync.Mutex
+	listener    net.Listener // nil while cut
+	links       map[*link]bool
+	connections int // there have been so many
+	delay       time.Duration
+	ways        [2]way         // by Way
+	running     sync.WaitGroup // whatever goroutine there is
 }
 
 // A way is what happens to the bytes of one direction. Each channel is closed when what it is named after holds.
 type way struct {
-	open    chan struct{}          // bytes pass
-	held    chan struct{}          // some were held back since they last passed
-	read    chan struct{}          // bytes are taken from whoever sends them
-	inspect func(chunk []byte) int // how much of what comes next passes before they do not; nil: all
+	open    chan struct{} // bytes pass
+	held    chan struct{} // some were held back since they last passed
+	read    chan struct{} // bytes are taken from whoever sends them
+	inspect Inspect       // how much of what comes next passes before they do not; nil: all
 }
 
 // NewProxy returns a proxy in front of the server at addr, as Server.Addr returns it. It is gone when the test ends.
@@ -103,15 +104,26 @@ func (p *Proxy) HalfOpen(stopped Way) (held <-chan struct{}) {
 	return w.held
 }
 
-// HalfOpenWithin is HalfOpen from some byte on. Inspect sees each chunk of the direction's bytes, in turn, and returns
-// how many of them pass; with the first that do not it has served. It must not call the proxy. The channel is closed
-// when all that passes has been sent on, and something else is held back.
-func (p *Proxy) HalfOpenWithin(stopped Way, inspect func(chunk []byte) (pass int)) (held <-chan struct{}) {
+// Inspect sees each chunk of a direction's bytes, in turn, with the number of its connection: 1 for the first that the
+// proxy ever had, and so on. It returns how many of the bytes pass; with the first that do not it has served. It must not
+// call the proxy.
+type Inspect func(conn int, chunk []byte) (pass int)
+
+// HalfOpenWithin is HalfOpen from some byte on, which inspect finds. The channel is closed when all that passes has been
+// sent on, and something else is held back.
+func (p *Proxy) HalfOpenWithin(stopped Way, inspect Inspect) (held <-chan struct{}) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	w := &p.ways[stopped]
 	w.inspect = inspect
 	return w.held
+}
+
+// Connections returns how many there have been so far.
+func (p *Proxy) Connections() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.connections
 }
 
 // Clog stops taking the bytes of one direction from whoever sends them, as a peer does that never reads: when the
@@ -202,6 +214,8 @@ func (p *Proxy) connect(client net.Conn) {
 		link.close()
 		return
 	}
+	p.connections++
+	link.number = p.connections
 	p.links[link] = true
 	p.running.Go(func() { p.pass(link, client, ToServer) })
 	p.running.Go(func() { p.pass(link, server, ToClient) })

@@ -128,7 +128,10 @@ func TestAHalfOpenProxyStopsAtAByte(t *testing.T) {
 	proxy := testenv.NewProxy(t, echo(t))
 	conn := dial(t, proxy)
 	left := 5
-	held := proxy.HalfOpenWithin(testenv.ToServer, func(chunk []byte) int {
+	held := proxy.HalfOpenWithin(testenv.ToServer, func(conn int, chunk []byte) int {
+		if conn != 1 {
+			t.Errorf("connection %d, want 1", conn)
+		}
 		pass := min(left, len(chunk))
 		left -= pass
 		return pass
@@ -151,6 +154,9 @@ func TestAHalfOpenProxyStopsAtAByte(t *testing.T) {
 	hear(t, conn, "fgh")
 	say(t, conn, "i")
 	hear(t, conn, "i")
+	if n := proxy.Connections(); n != 1 {
+		t.Errorf("%d connections, want 1", n)
+	}
 }
 
 func TestAWriterBlocksOnACloggedProxy(t *testing.T) {
