@@ -8,18 +8,16 @@ import (
 	"sync"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/necrostack/necrostack/backends/postgres"
 	"github.com/necrostack/necrostack/eventstore"
 )
 
-// An order has a committer commit something once, on a new connection or on the one that it has.
+// An order has a committer commit something once, on a connection that is made for it.
 type order struct {
 	Commits int  // at once
 	Events  int  // of each
 	Bytes   int  // of each event
 	Spread  bool // each event in a stream of its own
-	Fresh   bool
 }
 
 // outcome is what has become of an order.
@@ -28,27 +26,10 @@ type outcome struct {
 	Fault string
 }
 
-// committerProgram commits what it is told, on one connection.
+// committerProgram carries out orders. For each it opens a store and says so; it commits when it hears anything.
 func committerProgram(ctx context.Context, p *parent) error {
 	var dsn string
 	if err := p.hear(&dsn); err != nil {
-		return err
-	}
-	cfg, err := pgxpool.ParseConfig(dsn)
-	if err != nil {
-		return err
-	}
-	cfg.MaxConns = 1
-	cfg.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false } // what it sends are commits
-	conns, err := pgxpool.NewWithConfig(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	s, err := postgres.OpenPool(ctx, conns, postgres.Config{Store: eventstore.Config{MaxEvents: 1_000_000}})
-	if err != nil {
-		return err
-	}
-	if err := p.tell("ready"); err != nil {
 		return err
 	}
 	for {
@@ -56,10 +37,12 @@ func committerProgram(ctx context.Context, p *parent) error {
 		if err := p.hear(&o); err != nil {
 			return err
 		}
-		if o.Fresh {
-			conns.Reset()
+		s, err := postgres.Open(ctx, dsn, postgres.Config{Store: eventstore.Config{MaxEvents: 1_000_000}})
+		if err != nil {
+			return err
 		}
-		if err := p.tell(o.carryOut(ctx, s)); err != nil {
+		var begin string
+		if err := errors.Join(p.tell("ready"), p.hear(&begin), p.tell(o.carryOut(ctx, s)), s.Close()); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"testing"
@@ -79,81 +80,101 @@ func answerIsLost(t *testing.T) {
 	t.Helper()
 	server := testenv.Postgres(t)
 	dsn := server.Database(t)
-	proxy := testenv.NewProxy(t, server.Addr())
-	direct, through := openStore(t, dsn), openStore(t, proxy.DSN(t, dsn))
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
+	l := &lost{T: t, proxy: testenv.NewProxy(t, server.Addr()), direct: openStore(t, dsn)}
+	l.through = openStore(t, l.proxy.DSN(t, dsn))
 	const cuts = 20
-	checked, commits := 0, script(0, cuts+1)
-	if _, err := direct.Commit(ctx, commits[0]); err != nil {
+	for n := range cuts {
+		l.lose(n%2 == 0)
+	}
+	head, err := l.direct.Head(t.Context())
+	if err != nil {
 		t.Fatal(err)
 	}
-	for n, c := range commits[1:] {
-		// A commit that is known already has the connection stand, and its statements prepared.
-		if _, err := through.Commit(ctx, commits[n]); err != nil {
-			t.Fatal(err)
-		}
-		before, err := direct.Head(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
-		written := n%2 == 0
-		err = cutCommit(ctx, t, proxy, direct, through, c, before, written)
-		unknown, ok := errors.AsType[*eventstore.OutcomeUnknownError](err)
-		if !ok || !errors.Is(err, eventstore.ErrOutcomeUnknown) || errors.Is(err, eventstore.ErrConflict) || !eventstore.IsRetryable(err) {
-			t.Fatalf("commit %d: %v, want an unknown outcome", n, err)
-		}
-		first, err := through.Commit(ctx, unknown.Commit)
-		if err != nil {
-			t.Fatalf("commit %d, sent again: %v", n, err)
-		}
-		again, err := direct.Commit(ctx, c)
-		if err != nil || again.First != first.First || again.Position != first.Position {
-			t.Errorf("commit %d, sent a third time: %v, %v, want %v", n, again, err, first)
-		}
-		if first.First != before+1 {
-			t.Errorf("commit %d, written %t: its first result begins at %d, want %d", n, written, first.First, before+1)
-		}
-		head, err := direct.Head(ctx)
-		if err != nil || head != first.Position {
-			t.Errorf("commit %d: the head is %d, %v, want %d: it was written again", n, head, err, first.Position)
-		}
-		checked = int(head)
-	}
 	t.Logf("fault: %d times the connection through %s was cut in mid-commit; each outcome was unknown, and a resend had the first result; "+
-		"checked %d events, 0 skipped, 0 doubled, 0 inverted", cuts, proxy.Addr(), checked)
+		"checked %d events, 0 skipped, 0 doubled, 0 inverted", cuts, l.proxy.Addr(), head)
 }
 
-// cutCommit has a commit's connection cut: when it is written and its answer is held back, or before it arrives.
-func cutCommit(
-	ctx context.Context, t *testing.T, proxy *testenv.Proxy, direct, through *eventstore.Store, c eventstore.Commit,
-	before eventstore.Position, written bool,
-) error {
-	t.Helper()
-	stopped := testenv.ToServer
-	if written {
-		stopped = testenv.ToClient
+// lost is a store behind a proxy, and another one on the same log that is not.
+type lost struct {
+	*testing.T
+	proxy           *testenv.Proxy
+	direct, through *eventstore.Store
+}
+
+// lose has a commit's connection cut when it is written and its answer is held back, or before it arrives.
+func (l *lost) lose(written bool) {
+	l.Helper()
+	ctx, cancel := context.WithTimeout(l.Context(), patience)
+	defer cancel()
+	before, err := l.direct.Head(ctx)
+	if err != nil {
+		l.Fatal(err)
 	}
-	held := proxy.HalfOpen(stopped)
+	c := order{Events: 3}.commit()
+	id := c.Appends[0].Events[0].ID
+	arrived := l.proxy.HalfOpenWithin(testenv.ToServer, func(_ int, chunk []byte) int {
+		if bytes.Contains(chunk, id[:]) {
+			return 0
+		}
+		return len(chunk)
+	})
 	failed := make(chan error, 1)
 	go func() {
-		_, err := through.Commit(ctx, c)
+		_, err := l.through.Commit(ctx, c)
 		failed <- err
 	}()
-	for at := before; written && at == before && ctx.Err() == nil; {
-		pulse, err := direct.Wait(ctx, eventstore.Pulse{Head: before})
-		if err != nil {
-			t.Fatal(err)
+	select {
+	case <-arrived:
+	case err := <-failed:
+		l.Fatalf("the commit was never sent: %v", err)
+	}
+	if written {
+		l.proxy.HalfOpen(testenv.ToClient)
+		l.proxy.Resume(testenv.ToServer)
+		l.await(ctx, before)
+	}
+	l.proxy.Cut()
+	err = <-failed
+	l.proxy.Restore(l.T)
+	unknown, ok := errors.AsType[*eventstore.OutcomeUnknownError](err)
+	if !ok || !errors.Is(err, eventstore.ErrOutcomeUnknown) || errors.Is(err, eventstore.ErrConflict) || !eventstore.IsRetryable(err) {
+		l.Fatalf("the connection was cut: %v, want an unknown outcome", err)
+	}
+	first := l.resend(ctx, unknown.Commit)
+	again, err := l.direct.Commit(ctx, c)
+	if err != nil || again.First != first.First || again.Position != first.Position {
+		l.Errorf("sent a third time: %v, %v, want %v", again, err, first)
+	}
+	if first.First != before+1 {
+		l.Errorf("written %t: the first result begins at %d, want %d", written, first.First, before+1)
+	}
+	if head, err := l.direct.Head(ctx); err != nil || head != first.Position {
+		l.Errorf("the head is %d, %v, want %d: it was written again", head, err, first.Position)
+	}
+}
+
+// await returns when the log has grown.
+func (l *lost) await(ctx context.Context, before eventstore.Position) {
+	l.Helper()
+	for at := before; at == before; {
+		pulse, err := l.direct.Wait(ctx, eventstore.Pulse{Head: before})
+		if err != nil || ctx.Err() != nil {
+			l.Fatalf("the commit was never written: %v", err)
 		}
 		at = pulse.Head
 	}
-	select {
-	case <-held:
-	case <-ctx.Done():
-		t.Error("the commit was neither written nor held back")
+}
+
+// resend sends a commit until its outcome is known: the pool may still hold connections that were cut.
+func (l *lost) resend(ctx context.Context, c eventstore.Commit) eventstore.Result {
+	l.Helper()
+	for {
+		r, err := l.through.Commit(ctx, c)
+		switch {
+		case err == nil:
+			return r
+		case !eventstore.IsRetryable(err), ctx.Err() != nil:
+			l.Fatalf("a commit that is sent again: %v", err)
+		}
 	}
-	proxy.Cut()
-	err := <-failed
-	proxy.Restore(t)
-	return err
 }

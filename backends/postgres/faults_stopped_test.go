@@ -21,33 +21,24 @@ const held = 5 * time.Second
 func TestAClientStoppedAtAnyMessageHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
 	s := newStopped(t)
-	large := order{Commits: 1, Events: 500, Bytes: 10_000, Fresh: true} // 5 MB
-	whole := s.wire(math.MaxInt, false, true)
-	s.proxy.HalfOpenWithin(testenv.ToServer, whole.inspect)
-	s.client.tell(large)
-	s.settle(large)
-	s.proxy.Restore(t) // the wire is whole, and nobody writes to it any more
-	t.Logf("a commit of 5 MB on a new connection is %d messages: the startup message, %s", whole.seen, whole.types)
-	if whole.seen < 5 {
-		t.Fatalf("that cannot be")
-	}
+	large := order{Commits: 1, Events: 500, Bytes: 10_000} // 5 MB
+	messages := s.measure(large)
 	longest := time.Duration(0)
-	for k := 1; k <= whole.seen; k++ {
+	for k := 1; k <= messages; k++ {
 		for _, half := range []bool{true, false} {
-			at := s.wire(k, half, true)
-			s.proxy.HalfOpenWithin(testenv.ToServer, at.inspect)
-			s.client.tell(large)
-			s.stop(at)
+			s.order(s.client, large)
+			s.order(s.other, small)
+			s.stop(s.begin(k, half))
 			took := s.others()
 			if longest = max(longest, took); took > held {
 				t.Errorf("stopped at message %d (half of it: %t), a client has held another up for %v", k, half, took)
 			}
 			s.goOn()
-			s.settle(large)
+			s.settle()
 		}
 	}
 	t.Logf("fault: SIGSTOP to a client, pid %d, after each of %d messages of its commit and within each; meanwhile a commit of another process, pid %d, took %v at most; "+
-		"checked %d events, 0 skipped, 0 doubled, 0 inverted", s.client.pid(), whole.seen, s.other.pid(), longest, s.check())
+		"checked %d events, 0 skipped, 0 doubled, 0 inverted", s.client.pid(), messages, s.other.pid(), longest, s.check())
 }
 
 // A client that is stopped when it has sent all, and never reads the answer, holds nobody up either, however large the
@@ -55,27 +46,19 @@ func TestAClientStoppedAtAnyMessageHoldsNobodyUp(t *testing.T) {
 func TestAClientThatReadsNoAnswerHoldsNobodyUp(t *testing.T) {
 	t.Parallel()
 	s := newStopped(t)
-	many := order{Commits: 1, Events: 25_000, Bytes: 1, Spread: true}
-	few := order{Commits: 1, Events: 2, Spread: true}
-	s.client.tell(few) // so that the connection stands, and its statements are prepared
-	s.settle(few)
-	alike := s.wire(math.MaxInt, false, false)
-	s.proxy.HalfOpenWithin(testenv.ToServer, alike.inspect)
-	s.client.tell(few)
-	s.settle(few)
-	s.proxy.Restore(t)
+	many := order{Commits: 1, Events: 25_000, Bytes: 40, Spread: true}
+	messages := s.measure(many)
+	s.order(s.client, many)
+	s.order(s.other, small)
+	s.stop(s.begin(messages, false))
 	s.proxy.Clog(testenv.ToClient)
-	all := s.wire(alike.seen, false, false)
-	s.proxy.HalfOpenWithin(testenv.ToServer, all.inspect)
-	s.client.tell(many)
-	s.stop(all)
 	s.answered()
 	took := s.others()
 	if took > held {
 		t.Errorf("a client that reads no answer has held another up for %v", took)
 	}
 	s.goOn()
-	s.settle(many)
+	s.settle()
 	t.Logf("fault: SIGSTOP to a client, pid %d, that has an answer to read; meanwhile a commit of another process, pid %d, took %v; "+
 		"checked %d events, 0 skipped, 0 doubled, 0 inverted", s.client.pid(), s.other.pid(), took, s.check())
 }
@@ -87,7 +70,8 @@ type stopped struct {
 	dsn           string
 	store         *eventstore.Store
 	client, other *child
-	events        int // that were ordered
+	ordered       order // of the client
+	events        int   // that were committed
 }
 
 func newStopped(t *testing.T) *stopped {
@@ -96,19 +80,44 @@ func newStopped(t *testing.T) *stopped {
 	dsn := server.Database(t)
 	s := &stopped{T: t, proxy: testenv.NewProxy(t, server.Addr()), dsn: dsn, store: openStore(t, dsn)}
 	s.client, s.other = spawn(t, "committer", s.proxy.DSN(t, dsn)), spawn(t, "committer", dsn)
-	for _, c := range []*child{s.client, s.other} {
-		var ready string
-		c.must(&ready)
-	}
 	return s
 }
 
-// wire follows the next new connection of the client, or the one that it has.
-func (s *stopped) wire(stop int, half, fresh bool) *wire {
-	w := &wire{conn: s.proxy.Connections(), fresh: fresh, stop: stop, half: half, reached: make(chan struct{})}
-	if fresh {
-		w.conn++
+// measure has the client commit what is ordered, undisturbed, and returns the messages that takes: up to the one that
+// ends what carries the events.
+func (s *stopped) measure(o order) int {
+	s.Helper()
+	s.order(s.client, o)
+	whole := s.begin(math.MaxInt, false)
+	s.settle()
+	s.proxy.Restore(s.T) // nobody writes to the wire any more
+	s.Logf("on a new connection, the commit is %d messages: the startup message, %s", whole.end, whole.types[:max(0, whole.end-1)])
+	if whole.end < 5 {
+		s.Fatal("that cannot be")
 	}
+	return whole.end
+}
+
+// order has a process open its store, so that all that comes is about its commit.
+func (s *stopped) order(c *child, o order) {
+	s.Helper()
+	if c == s.client {
+		s.ordered = o
+	}
+	var ready string
+	c.tell(o)
+	c.must(&ready)
+}
+
+// small is what the other process commits meanwhile.
+var small = order{Commits: 1, Events: 3, Bytes: 10}
+
+// begin has the client begin its commit, on a new connection, with a wire that stops it.
+func (s *stopped) begin(stop int, half bool) *wire {
+	s.Helper()
+	w := &wire{conn: s.proxy.Connections() + 1, stop: stop, half: half, reached: make(chan struct{})}
+	s.proxy.HalfOpenWithin(testenv.ToServer, w.inspect)
+	s.client.tell("begin")
 	return w
 }
 
@@ -163,9 +172,8 @@ func (s *stopped) goOn() {
 // others has the other process commit, and returns how long that took.
 func (s *stopped) others() time.Duration {
 	s.Helper()
-	small, done := order{Commits: 1, Events: 3, Bytes: 10}, make(chan outcome, 1)
-	begun := time.Now()
-	s.other.tell(small)
+	done, begun := make(chan outcome, 1), time.Now()
+	s.other.tell("begin")
 	go func() {
 		var o outcome
 		s.other.hear(&o)
@@ -185,14 +193,14 @@ func (s *stopped) others() time.Duration {
 }
 
 // settle waits for the client's commits, which must have succeeded.
-func (s *stopped) settle(ordered order) {
+func (s *stopped) settle() {
 	s.Helper()
 	var o outcome
 	s.client.must(&o)
 	if o.Fault != "" {
 		s.Errorf("the client was stopped and went on, and its commit failed: %s", o.Fault)
 	}
-	s.events += ordered.Commits * ordered.Events
+	s.events += s.ordered.Commits * s.ordered.Events
 }
 
 // check looks at every position and version, and returns how many events there are.
@@ -213,12 +221,11 @@ func (s *stopped) check() int {
 	return len(r.log)
 }
 
-// A wire follows the messages of a client on one connection, and stops after one of them, or in its middle. See
+// A wire follows the messages of a client on one new connection, and stops after one of them, or in its middle. See
 // https://www.postgresql.org/docs/current/protocol-message-formats.html.
 type wire struct {
-	conn    int  // the number of the connection
-	fresh   bool // it begins with the startup message, which has no type
-	stop    int  // the number of the message
+	conn    int // the number of the connection
+	stop    int // the number of the message
 	half    bool
 	reached chan struct{} // closed when it has come that far
 
@@ -226,7 +233,9 @@ type wire struct {
 	body   int    // its bytes after the header
 	left   int    // those that have not come
 	seen   int    // whole messages
-	types  []byte // of those that have one
+	types  []byte // of them, but for the startup message, which is the first and has none
+	large  bool   // one has come that carries many events
+	end    int    // the number of the first Sync after it
 	over   bool
 }
 
@@ -243,7 +252,7 @@ func (w *wire) inspect(conn int, chunk []byte) (pass int) {
 // take takes the next bytes of a message: those of its header one by one.
 func (w *wire) take(chunk []byte) (n int) {
 	size := 5 // a type, and the length of what follows, itself included
-	if w.fresh && w.seen == 0 {
+	if w.seen == 0 {
 		size = 4
 	}
 	end := 0 // how much is left where it is to stop
@@ -258,6 +267,7 @@ func (w *wire) take(chunk []byte) (n int) {
 		if size == 5 {
 			w.types = append(w.types, w.header[0])
 		}
+		w.large = w.large || w.body > 1<<19
 		w.body = int(binary.BigEndian.Uint32(w.header[size-4:])) - 4
 		w.left = w.body
 	} else {
@@ -268,7 +278,10 @@ func (w *wire) take(chunk []byte) (n int) {
 		w.over = true
 	}
 	if w.left == 0 {
-		w.seen, w.header = w.seen+1, w.header[:0]
+		if w.seen++; w.large && w.end == 0 && w.header[0] == 'S' {
+			w.end = w.seen
+		}
+		w.header = w.header[:0]
 		w.over = w.over || w.seen == w.stop
 	}
 	if w.over {

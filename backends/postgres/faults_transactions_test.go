@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 
@@ -21,20 +22,35 @@ func transactionsRollBack(t *testing.T) {
 	table := connection(t, dsn)
 	execute(t, table, "CREATE TABLE own (n bigint)")
 	appended, inserted := 0, 0
-	for ; !l.over(); appended++ {
+	for ; !l.over(); appended += 3 {
 		r, err := appends.Append(t.Context(), "shared-1", eventstore.Any, rolledBack{}, rolledBack{})
 		if err != nil || r.Position == 0 {
 			t.Fatalf("the append that is to be rolled back: %v, %v", r, err)
 		}
-		execute(t, table, "BEGIN")
-		execute(t, table, "INSERT INTO own SELECT generate_series(1, 10)")
-		execute(t, table, "ROLLBACK")
-		inserted++
+		for _, constraints := range []string{"DEFERRED", "IMMEDIATE"} { // before it has positions, and after
+			rollBack(t, table, l.store, constraints)
+			inserted++
+		}
 	}
 	if appended == 0 {
 		t.Fatal("nothing was rolled back")
 	}
-	l.finish("%d appends and %d inserts into a table rolled back, the last of them on connection %d", appended, inserted, table.PgConn().PID())
+	l.finish("%d appends rolled back, %d of them with rows of another table, on connection %d", appended, inserted, table.PgConn().PID())
+}
+
+// rollBack has a transaction of its own append, and roll back.
+func rollBack(t *testing.T, conn *pgx.Conn, s *eventstore.Store, constraints string) {
+	t.Helper()
+	tx, err := conn.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, inserts := tx.Exec(t.Context(), "INSERT INTO own SELECT generate_series(1, 10)")
+	appends := postgres.AppendTx(t.Context(), tx, s, "shared-1", eventstore.Any, rolledBack{}, rolledBack{})
+	_, decides := tx.Exec(t.Context(), "SET CONSTRAINTS ALL "+constraints)
+	if err := errors.Join(inserts, appends, decides, tx.Rollback(t.Context())); err != nil {
+		t.Fatal(err)
+	}
 }
 
 type rolledBack struct{}

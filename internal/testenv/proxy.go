@@ -165,6 +165,13 @@ func isClosed(signal <-chan struct{}) bool {
 	}
 }
 
+// Resume ends what stops the bytes of one direction, and nothing else.
+func (p *Proxy) Resume(stopped Way) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ways[stopped].pass()
+}
+
 // Restore ends all faults. Connections that were cut are not made anew.
 func (p *Proxy) Restore(tb testing.TB) {
 	tb.Helper()

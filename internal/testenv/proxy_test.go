@@ -150,7 +150,13 @@ func TestAHalfOpenProxyStopsAtAByte(t *testing.T) {
 	if _, err := conn.Read(make([]byte, 1)); err == nil {
 		t.Error("more than that has passed")
 	}
-	proxy.Restore(t)
+	proxy.HalfOpen(testenv.ToClient)
+	proxy.Resume(testenv.ToServer)
+	conn.SetReadDeadline(time.Now().Add(soon)) //nolint:errcheck // the read tells
+	if _, err := conn.Read(make([]byte, 1)); err == nil {
+		t.Error("the other direction has resumed, too")
+	}
+	proxy.Resume(testenv.ToClient)
 	hear(t, conn, "fgh")
 	say(t, conn, "i")
 	hear(t, conn, "i")
