@@ -26,6 +26,7 @@ func programs() map[string]func(context.Context, *parent) error {
 		"writers":   writersProgram,
 		"readers":   readersProgram,
 		"committer": committerProgram,
+		"racers":    racersProgram,
 	}
 }
 
