@@ -27,6 +27,7 @@ func programs() map[string]func(context.Context, *parent) error {
 		"readers":   readersProgram,
 		"committer": committerProgram,
 		"racers":    racersProgram,
+		"history":   historyProgram,
 	}
 }
 
