@@ -91,6 +91,24 @@ func (s *OwnServer) Resume(tb testing.TB) {
 	s.act(tb, s.launched.Resume)
 }
 
+// Dump returns a dump of a database of the server, made by the program that comes with it.
+func (s *OwnServer) Dump(tb testing.TB, dsn string) (dump []byte) {
+	tb.Helper()
+	s.act(tb, func(ctx context.Context) (err error) {
+		dump, err = s.launched.Dump(ctx, dsn)
+		return err
+	})
+	return dump
+}
+
+// Restore restores a dump of this server, or of another of its version, into a new database, and returns its DSN.
+func (s *OwnServer) Restore(tb testing.TB, dump []byte) (dsn string) {
+	tb.Helper()
+	dsn = s.Database(tb)
+	s.act(tb, func(ctx context.Context) error { return s.launched.Restore(ctx, dsn, dump) })
+	return dsn
+}
+
 // Pids returns the server's processes, the one that started the others first. In Docker they are numbered as its
 // engine's machine sees them.
 func (s *OwnServer) Pids(tb testing.TB) []int {

@@ -113,6 +113,28 @@ func TestAnOwnServerIsBrokenAndRepaired(t *testing.T) {
 	}
 }
 
+func TestADumpIsRestoredIntoANewDatabase(t *testing.T) {
+	t.Parallel()
+	server := testenv.OwnPostgres(t)
+	database := server.Database(t)
+	const fill = "CREATE SCHEMA s; CREATE TABLE s.kept AS SELECT n, repeat('ä', n) AS text FROM generate_series(1, 1000) n"
+	if _, err := connect(t, database).Exec(t.Context(), fill); err != nil {
+		t.Fatal(err)
+	}
+	dump := server.Dump(t, database)
+	restored := server.Restore(t, dump)
+	if restored == database {
+		t.Fatal("it is the same database")
+	}
+	var rows, bytes int
+	if err := connect(t, restored).QueryRow(t.Context(), "SELECT count(*), sum(octet_length(text)) FROM s.kept").Scan(&rows, &bytes); err != nil {
+		t.Fatal(err)
+	}
+	if rows != 1000 || bytes != 1001*1000 {
+		t.Errorf("restored %d rows with %d bytes", rows, bytes)
+	}
+}
+
 // A listener keeps what a test logs.
 type listener struct {
 	testing.TB

@@ -17,6 +17,7 @@ import (
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
+	tcexec "github.com/testcontainers/testcontainers-go/exec"
 	"github.com/testcontainers/testcontainers-go/log"
 )
 
@@ -24,6 +25,7 @@ import (
 type vessel struct {
 	docker    client.APIClient
 	container testcontainers.Container
+	product   Product
 	release   func() // of the deadman
 }
 
@@ -59,7 +61,7 @@ func beginContainer(ctx context.Context, product Product, report func(string, ..
 		release()
 		return nil, fmt.Errorf("creating a container of %s: %w", image, err)
 	}
-	return vessel{docker: provider.Client(), container: created, release: release}, nil
+	return vessel{docker: provider.Client(), container: created, product: product, release: release}, nil
 }
 
 // settle decides for testcontainers what the environment leaves open, before it looks there, and silences it: no
@@ -194,6 +196,29 @@ func (v vessel) log(ctx context.Context) string {
 		return err.Error()
 	}
 	return lastLines(string(text))
+}
+
+// run finds programs where the product's may be, in case that they are not on the container's PATH.
+func (v vessel) run(ctx context.Context, input []byte, command ...string) ([]byte, error) {
+	const from = "/tmp/input"
+	if err := v.container.CopyToContainer(ctx, input, from, 0o644); err != nil {
+		return nil, err
+	}
+	script := "for dir in " + strings.Join(v.product.Process.Dirs, " ") + `; do PATH=$dir:$PATH; done; exec "$@" <` + from
+	code, output, err := v.container.Exec(ctx, append([]string{"sh", "-c", script, "sh"}, command...), tcexec.Multiplexed())
+	if err != nil {
+		return nil, err
+	}
+	said, err := io.ReadAll(output)
+	if err == nil && code != 0 {
+		err = fmt.Errorf("%s ended with %d: %s", command[0], code, lastLines(string(said)))
+	}
+	return said, err
+}
+
+func (v vessel) inside() string {
+	port, _, _ := strings.Cut(v.product.Container.Port, "/")
+	return "127.0.0.1:" + port
 }
 
 func (v vessel) id() string { return v.container.GetContainerID() }

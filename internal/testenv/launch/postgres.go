@@ -39,6 +39,10 @@ func Postgres(settings ...string) Product {
 		Drop: func(ctx context.Context, dsn, name string) error {
 			return execPostgres(ctx, dsn, "DROP DATABASE IF EXISTS "+pgx.Identifier{name}.Sanitize()+" WITH (FORCE)")
 		},
+		Dump: func(dsn string) []string { return []string{"pg_dump", "--dbname=" + dsn} },
+		Restore: func(dsn string) []string {
+			return []string{"psql", "--no-psqlrc", "--quiet", "--output=/dev/null", "--set=ON_ERROR_STOP=1", "--dbname=" + dsn}
+		},
 		Container: Container{
 			Image: "postgres:17", Own: "localhost/necrostack-postgres:17",
 			Root: images.Root{

@@ -3,6 +3,7 @@
 package launch
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -157,5 +158,18 @@ func (h *host) log(context.Context) string {
 	}
 	return lastLines(string(text))
 }
+
+func (h *host) run(ctx context.Context, input []byte, command ...string) ([]byte, error) {
+	program := h.command(ctx, command)
+	var said bytes.Buffer
+	program.Stdin, program.Stderr = bytes.NewReader(input), &said
+	output, err := program.Output()
+	if err != nil {
+		err = fmt.Errorf("%s: %w: %s", command[0], err, lastLines(said.String()))
+	}
+	return output, err
+}
+
+func (h *host) inside() string { return h.plan.addr }
 
 func (h *host) path(name string) string { return filepath.Join(h.dir, name) }

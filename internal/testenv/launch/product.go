@@ -23,6 +23,11 @@ type Product struct {
 	// Drop removes a database, in use or not.
 	Drop func(ctx context.Context, dsn, name string) error
 
+	// Dump returns the command that writes a dump of a database to its output, and Restore the one that reads it from
+	// its input, into an empty database. Both begin with a program that is beside the server's own.
+	Dump    func(dsn string) []string
+	Restore func(dsn string) []string
+
 	Container Container
 	Process   Process
 }

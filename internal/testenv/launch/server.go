@@ -34,6 +34,10 @@ type life interface {
 	remove(context.Context) error        // ends the processes too, in whatever state they are
 	alive(context.Context) bool          // reports whether the server's own process is there
 	log(context.Context) string          // its last lines
+
+	// run runs a program of the product where the server runs, and returns its output. The server listens at inside.
+	run(ctx context.Context, input []byte, command ...string) ([]byte, error)
+	inside() (addr string)
 }
 
 // Start starts a server that was stopped or killed, at the same address and with its data, and waits until it answers.
@@ -77,6 +81,29 @@ func (s *Server) Pids(ctx context.Context) ([]int, error) {
 	return pids, s.fault("listing the processes of", err)
 }
 
+// Dump returns a dump of a database of the server.
+func (s *Server) Dump(ctx context.Context, dsn string) ([]byte, error) {
+	dump, err := s.run(ctx, nil, dsn, s.Product.Dump)
+	return dump, s.fault("dumping a database of", err)
+}
+
+// Restore restores a dump into an empty database of the server, which is of the same version as the dump's or newer.
+func (s *Server) Restore(ctx context.Context, dsn string, dump []byte) error {
+	_, err := s.run(ctx, dump, dsn, s.Product.Restore)
+	return s.fault("restoring a database of", err)
+}
+
+func (s *Server) run(ctx context.Context, input []byte, dsn string, command func(dsn string) []string) ([]byte, error) {
+	if s.From == "" {
+		return nil, ErrForeign
+	}
+	dsn, err := Redirect(dsn, s.life.inside())
+	if err != nil {
+		return nil, err
+	}
+	return s.life.run(ctx, input, command(dsn)...)
+}
+
 // Close ends the server and removes all that there is of it, unless somebody else runs it.
 func (s *Server) Close(ctx context.Context) error { return s.fault("removing", s.life.remove(ctx)) }
 
@@ -99,3 +126,6 @@ func (foreign) pids(context.Context) ([]int, error) { return nil, ErrForeign }
 func (foreign) remove(context.Context) error        { return nil }
 func (foreign) alive(context.Context) bool          { return true }
 func (foreign) log(context.Context) string          { return "" }
+func (foreign) inside() string                      { return "" }
+
+func (foreign) run(context.Context, []byte, ...string) ([]byte, error) { return nil, ErrForeign }
