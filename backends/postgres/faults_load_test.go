@@ -120,15 +120,13 @@ func (l *load) begin(c *child) {
 }
 
 // change makes a change that others may wait for.
-func (l *load) change(make func()) {
+func (l *load) change(apply func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	make()
+	apply()
 	close(l.changed)
-	l.changed = newSignal()
+	l.changed = make(chan struct{})
 }
-
-func newSignal() chan struct{} { return make(chan struct{}) }
 
 func (l *load) acknowledge(t told) {
 	l.change(func() {

@@ -91,8 +91,14 @@ var kinds = []struct {
 	name string
 	tx   pgx.TxIsoLevel
 }{
-	{"store", ""}, {"store", ""}, {"read committed", pgx.ReadCommitted}, {"store", ""},
-	{"repeatable read", pgx.RepeatableRead}, {"store", ""}, {"serializable", pgx.Serializable}, {"read committed", pgx.ReadCommitted},
+	{"store", ""},
+	{"store", ""},
+	{"read committed", pgx.ReadCommitted},
+	{"store", ""},
+	{"repeatable read", pgx.RepeatableRead},
+	{"store", ""},
+	{"serializable", pgx.Serializable},
+	{"read committed", pgx.ReadCommitted},
 }
 
 const (
