@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"testing"
 
 	"github.com/google/uuid"
 	"github.com/necrostack/necrostack/eventstore"
@@ -36,6 +37,38 @@ type verdict struct {
 	events                     int // of the log, and of all readers together
 	skipped, doubled, inverted int
 	faults                     []string // of every kind
+}
+
+func (v *verdict) String() string {
+	return fmt.Sprintf("checked %d events, %d skipped, %d doubled, %d inverted", v.events, v.skipped, v.doubled, v.inverted)
+}
+
+// report fails the test for each fault, up to a number that somebody would read.
+func (v *verdict) report(t *testing.T) {
+	t.Helper()
+	for i, fault := range v.faults {
+		if i == 20 {
+			t.Errorf("and %d more", len(v.faults)-i)
+			break
+		}
+		t.Error(fault)
+	}
+}
+
+// checkStore looks at positions, versions, ids and times of a whole log, and reports what is wrong.
+func checkStore(t *testing.T, s *eventstore.Store) *verdict {
+	t.Helper()
+	var r record
+	for e, err := range s.Read(t.Context(), eventstore.All(), eventstore.Range{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.log = append(r.log, e)
+	}
+	v := &verdict{events: len(r.log)}
+	r.checkLog(v)
+	v.report(t)
+	return v
 }
 
 func (v *verdict) fault(format string, args ...any) {

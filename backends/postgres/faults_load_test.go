@@ -235,13 +235,7 @@ func (l *load) finish(fault string, args ...any) {
 func (l *load) judge(r *record, fault string) {
 	l.Helper()
 	v := r.check()
-	for i, fault := range v.faults {
-		if i == 20 {
-			l.Errorf("and %d more", len(v.faults)-i)
-			break
-		}
-		l.Error(fault)
-	}
+	v.report(l.T)
 	failed := 0
 	for text, n := range l.failed {
 		if failed += n; l.cfg.calm {
@@ -249,8 +243,8 @@ func (l *load) judge(r *record, fault string) {
 		}
 	}
 	l.Logf("fault: %s; %d commits of %d writers in %d processes, %d outcomes were unknown, %d were refused for the moment, %d reads failed; "+
-		"checked %d events, %d of them in the log, %d skipped, %d doubled, %d inverted",
-		fault, len(r.told), r.writers, loadProcesses, l.unknown, l.refused, failed, v.events, len(r.log), v.skipped, v.doubled, v.inverted)
+		"the log holds %d events; %v",
+		fault, len(r.told), r.writers, loadProcesses, l.unknown, l.refused, failed, len(r.log), v)
 }
 
 // openStore opens a store on a database, for as long as the test lasts.

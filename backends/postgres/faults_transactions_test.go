@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -18,39 +20,46 @@ func transactionsRollBack(t *testing.T) {
 	t.Helper()
 	dsn := testenv.Postgres(t).Database(t)
 	l := startLoad(t, loadConfig{dsn: dsn, commits: loadCommits, calm: true})
-	appends := newRollbacks(t, dsn)
-	table := connection(t, dsn)
-	execute(t, table, "CREATE TABLE own (n bigint)")
-	appended, inserted := 0, 0
-	for ; !l.over(); appended += 3 {
-		r, err := appends.Append(t.Context(), "shared-1", eventstore.Any, rolledBack{}, rolledBack{})
-		if err != nil || r.Position == 0 {
-			t.Fatalf("the append that is to be rolled back: %v, %v", r, err)
-		}
-		for _, constraints := range []string{"DEFERRED", "IMMEDIATE"} { // before it has positions, and after
-			rollBack(t, table, l.store, constraints)
-			inserted++
-		}
+	s := newRollbacks(t, dsn)
+	const at = 4 // once
+	var running sync.WaitGroup
+	var appended atomic.Int64
+	var pids []uint32
+	execute(t, connection(t, dsn), "CREATE TABLE own (n bigint)")
+	for range at {
+		conn := connection(t, dsn)
+		pids = append(pids, conn.PgConn().PID())
+		running.Go(func() {
+			for ; !l.over() && !t.Failed(); appended.Add(3) {
+				// Each is decided by the log before it is rolled back, but for a deferred one.
+				if r, err := s.Append(t.Context(), "shared-1", eventstore.Any, rolledBack{}, rolledBack{}); err != nil || r.Position == 0 {
+					t.Errorf("the append that is to be rolled back: %v, %v", r, err)
+				}
+				for _, constraints := range []string{"DEFERRED", "IMMEDIATE"} {
+					if err := rollBack(t.Context(), conn, l.store, constraints); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		})
 	}
-	if appended == 0 {
-		t.Fatal("nothing was rolled back")
+	running.Wait()
+	if appended.Load() < 3*at {
+		t.Error("too little was rolled back")
 	}
-	l.finish("%d appends rolled back, %d of them with rows of another table, on connection %d", appended, inserted, table.PgConn().PID())
+	l.finish("%d appends rolled back, two thirds of them with rows of another table, on connections %v among others", appended.Load(), pids)
 }
 
 // rollBack has a transaction of its own append, and roll back.
-func rollBack(t *testing.T, conn *pgx.Conn, s *eventstore.Store, constraints string) {
-	t.Helper()
-	tx, err := conn.Begin(t.Context())
+func rollBack(ctx context.Context, conn *pgx.Conn, s *eventstore.Store, constraints string) error {
+	tx, err := conn.Begin(ctx)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	_, inserts := tx.Exec(t.Context(), "INSERT INTO own SELECT generate_series(1, 10)")
-	appends := postgres.AppendTx(t.Context(), tx, s, "shared-1", eventstore.Any, rolledBack{}, rolledBack{})
-	_, decides := tx.Exec(t.Context(), "SET CONSTRAINTS ALL "+constraints)
-	if err := errors.Join(inserts, appends, decides, tx.Rollback(t.Context())); err != nil {
-		t.Fatal(err)
-	}
+	_, inserts := tx.Exec(ctx, "INSERT INTO own SELECT generate_series(1, 10)")
+	appends := postgres.AppendTx(ctx, tx, s, "shared-1", eventstore.Any, rolledBack{}, rolledBack{})
+	_, decides := tx.Exec(ctx, "SET CONSTRAINTS ALL "+constraints)
+	return errors.Join(inserts, appends, decides, tx.Rollback(ctx))
 }
 
 type rolledBack struct{}
