@@ -48,7 +48,7 @@ func TestALogGoesOnAfterDumpAndRestore(t *testing.T) {
 		races.racers = append(races.racers, spawn(t, "racers", racersConfig{restored, i}))
 	}
 	for n := range 30 {
-		races.run(race{Round: n, Shape: shapes[n%len(shapes)], Hammers: "same"})
+		races.run(race{Round: n, Shape: raceShapes[n%len(raceShapes)], Hammers: "same"})
 	}
 	races.judge()
 	t.Logf("afterwards, %d races of %d racers in %d processes: %s; %v",

@@ -74,7 +74,7 @@ func newRollbacks(t *testing.T, dsn string) *eventstore.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.MaxConns = 2
+	cfg.MaxConns = 4
 	begin := false // the store's own set-up is not part of it
 	cfg.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
 		if !begin {

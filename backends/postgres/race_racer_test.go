@@ -21,15 +21,15 @@ type race struct {
 	Hammers string // what those append meanwhile who expect nothing: nothing, "others", or the "same" as the racers
 }
 
-// The shapes of conditions. In the mixed one, half of the racers look at the type and half at the tag of the same event.
-var shapes = []string{"type", "tag", "type and tag", "type against tag", "all", "stream", "version", "no stream"}
+// raceShapes are those of conditions. In the mixed one, half of the racers look at the type and half at the tag of the same event.
+var raceShapes = []string{"type", "tag", "type and tag", "type against tag", "all", "stream", "version", "no stream"}
 
 const (
 	racedType = "seat taken"
 	racedTag  = "seat:1"
 )
 
-// stream is what racers append to in shapes that are about a stream.
+// stream is what racers append to in raceShapes that are about a stream.
 func (r race) stream() eventstore.Stream {
 	if r.Shape == "no stream" {
 		return eventstore.StreamOf("fresh", fmt.Sprint(r.Round))

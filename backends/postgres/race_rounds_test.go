@@ -19,7 +19,7 @@ const raceRounds = 102
 // condition is about, whoever else appends, and whether a store commits or a transaction of any isolation level.
 func TestOfRacersInSeveralProcessesExactlyOneWins(t *testing.T) {
 	t.Parallel()
-	for _, shape := range shapes {
+	for _, shape := range raceShapes {
 		t.Run(shape, func(t *testing.T) {
 			t.Parallel()
 			dsn := testenv.Postgres(t).Database(t)
