@@ -71,7 +71,7 @@ var architecture = table{
 // that needs nothing set up, and whatever exists for tests.
 var inTests = []string{
 	uuid, "eventstore", "spine", "organs", "backends/memory", "eventstore/storetest", "spine/spinetest", "organs/organstest",
-	"internal/testenv", pgx, "github.com/anishathalye/porcupine",
+	"internal/testenv", "internal/goldentest", pgx, "github.com/anishathalye/porcupine",
 	"github.com/google/go-cmp/cmp", "go.uber.org/goleak", "pgregory.net/rapid",
 	"go.opentelemetry.io/otel/attribute", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/otel/sdk/...",
 }

@@ -1,113 +1,144 @@
-// Package migrations creates and upgrades the schema of a log in PostgreSQL.
-//
-// The SQL is embedded, numbered, and only ever added to. Up runs it with golang-migrate, under its lock, in a schema
-// of the caller's choice; whoever has a migrator of their own takes the files from FS.
 package migrations
 
 import (
 	"context"
-	"database/sql"
-	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
+	"time"
 
 	"github.com/golang-migrate/migrate/v4"
-	"github.com/golang-migrate/migrate/v4/database/pgx/v5"
 	"github.com/golang-migrate/migrate/v4/source/iofs"
-	pgxdriver "github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/jackc/pgx/v5"
 )
 
-//go:embed sql/*.sql
-var files embed.FS
+// ErrDirty says that another migrator has begun a migration and not finished it: nobody but its user can tell how far
+// it came. Whoever has looked, and completed or undone it by hand, says so by Mark. Up and Down never leave this behind.
+var ErrDirty = errors.New("has failed half-way in another migrator: complete or undo it by hand, then call migrations.Mark")
 
-// Latest is the newest version.
-const Latest = 8
+// ErrNewer says that the schema was migrated by a newer program than this one.
+var ErrNewer = errors.New("the schema is newer than this program: upgrade the program")
 
-// table keeps the version, in the schema itself.
-const table = "schema_migrations"
-
-// FS returns the SQL files, named NUMBER_NAME.up.sql and .down.sql. They expect the schema to be first in the search
-// path.
-func FS() fs.FS {
-	sub, err := fs.Sub(files, "sql")
-	if err != nil {
-		panic(err) // the folder is embedded
-	}
-	return sub
+// Up brings the schema to Latest, and creates it if need be. A schema that is there already is only looked at, so this
+// takes no more than the right to read its version; to create objects takes the right to do that in the schema, and
+// in the database only if the schema itself is missing.
+//
+// Each migration that came to its end stays, whatever becomes of the next. Up ends when ctx does, also while it waits
+// for a lock. Its connection is its own, made as cfg says, and is closed on return.
+func Up(ctx context.Context, cfg *pgx.ConnConfig, schema string) error {
+	return run(ctx, cfg, schema, "up", func(conn *pgx.Conn) error {
+		at, err := read(ctx, conn, schema)
+		if err == nil {
+			err = at.fit()
+		}
+		if err != nil || at.version == Latest() {
+			return err
+		}
+		return steps(&driver{ctx: ctx, conn: conn, schema: schema, create: true}, 1)
+	})
 }
 
-// Up creates the schema if need be and brings it to Latest. Any number of processes may call it at once.
-func Up(ctx context.Context, cfg *pgxdriver.ConnConfig, schema string) error {
-	return run(ctx, cfg, schema, "up", (*migrate.Migrate).Up)
+// Down removes everything from the schema, with all data, but not the schema itself. It is for tests and for those who
+// mean it.
+func Down(ctx context.Context, cfg *pgx.ConnConfig, schema string) error {
+	return run(ctx, cfg, schema, "down", func(conn *pgx.Conn) error {
+		at, err := read(ctx, conn, schema)
+		if err == nil {
+			err = at.fit()
+		}
+		if err != nil || at.version == 0 {
+			return err
+		}
+		return steps(&driver{ctx: ctx, conn: conn, schema: schema}, -1)
+	})
 }
 
-// Down removes everything from the schema, with all data.
-func Down(ctx context.Context, cfg *pgxdriver.ConnConfig, schema string) error {
-	return run(ctx, cfg, schema, "down", (*migrate.Migrate).Down)
-}
-
-// Status returns the schema's version, 0 for none, and whether a migration has failed half-way. It changes nothing.
-func Status(ctx context.Context, cfg *pgxdriver.ConnConfig, schema string) (version uint, dirty bool, err error) {
-	conn, err := pgxdriver.ConnectConfig(ctx, cfg)
-	if err != nil {
-		return 0, false, fmt.Errorf("migrate schema %q status: %w", schema, err)
-	}
-	defer func() { err = errors.Join(err, conn.Close(ctx)) }()
-	name := pgxdriver.Identifier{schema, table}.Sanitize()
-	var known bool
-	if err := conn.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", name).Scan(&known); err != nil || !known {
-		return 0, false, err
-	}
-	err = conn.QueryRow(ctx, "SELECT version, dirty FROM "+name).Scan(&version, &dirty)
-	if errors.Is(err, pgxdriver.ErrNoRows) {
-		return 0, false, nil // nothing was migrated yet, or all was taken down
-	}
+// Status returns the schema's version, 0 for none, and whether a migration of it has failed half-way, which only other
+// migrators leave behind. It changes nothing, and takes the right to read schema_migrations.
+func Status(ctx context.Context, cfg *pgx.ConnConfig, schema string) (version uint, dirty bool, err error) {
+	err = run(ctx, cfg, schema, "status", func(conn *pgx.Conn) error {
+		at, err := read(ctx, conn, schema)
+		version, dirty = at.version, at.dirty
+		return err
+	})
 	return version, dirty, err
 }
 
-func run(ctx context.Context, cfg *pgxdriver.ConnConfig, schema, what string, act func(*migrate.Migrate) error) (err error) {
+// Mark writes down that the schema is of a version, 1 … Latest, and whole. It is for other migrators, after they have
+// run the SQL files up to that one, and for those who have repaired what such a migrator left half-way. It runs none of
+// them itself.
+func Mark(ctx context.Context, cfg *pgx.ConnConfig, schema string, version uint) error {
+	return run(ctx, cfg, schema, "mark", func(conn *pgx.Conn) error {
+		if version < 1 || version > Latest() {
+			return fmt.Errorf("there is no version %d, only 1 to %d", version, Latest())
+		}
+		d := &driver{ctx: ctx, conn: conn, schema: schema}
+		if err := d.Lock(); err != nil {
+			return err
+		}
+		return errors.Join(d.SetVersion(int(version), false), d.Unlock()) //nolint:gosec // no more than Latest
+	})
+}
+
+// run calls act with a connection, which it closes, and says which schema an error is about.
+func run(ctx context.Context, cfg *pgx.ConnConfig, schema, what string, act func(*pgx.Conn) error) (err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("migrate schema %q %s: %w", schema, what, err)
 		}
 	}()
-	cfg = cfg.Copy()
-	quoted := pgxdriver.Identifier{schema}.Sanitize()
-	if cfg.RuntimeParams == nil {
-		cfg.RuntimeParams = map[string]string{}
+	if err := checkSchema(schema); err != nil {
+		return err
 	}
-	cfg.RuntimeParams["search_path"] = quoted + ", pg_temp"
-	db := stdlib.OpenDB(*cfg)
-	defer func() { err = errors.Join(err, closed(db)) }()
-	if what == "up" {
-		if _, err := db.ExecContext(ctx, "CREATE SCHEMA IF NOT EXISTS "+quoted); err != nil && !exists(err) {
+	cfg = cfg.Copy()
+	// Statements without names: PgBouncer hands the next one to another connection of the server.
+	cfg.DefaultQueryExecMode = pgx.QueryExecModeExec
+	cfg.StatementCacheCapacity, cfg.DescriptionCacheCapacity = 0, 0
+	conn, err := pgx.ConnectConfig(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
+		defer cancel()
+		conn.Close(ctx) //nolint:errcheck // what was to be done is known by now
+		select {        // a call that was broken off has its statement cancelled first
+		case <-conn.PgConn().CleanupDone():
+		case <-ctx.Done():
+		}
+	}()
+	return act(conn)
+}
+
+// closing is how long a connection may take to say goodbye.
+const closing = 5 * time.Second
+
+// steps takes one migration after the other, up (1) or down (-1), until there are no more. Several in one go would leave
+// a goroutine of golang-migrate behind for each that comes after one that fails.
+func steps(d *driver, step int) error {
+	files, err := iofs.New(FS(), ".")
+	if err != nil {
+		return err
+	}
+	m, err := migrate.NewWithInstance("iofs", files, "pgx", d)
+	if err != nil {
+		return err
+	}
+	m.LockTimeout = math.MaxInt64 // ctx says how long
+	for {
+		err := m.Steps(step)
+		switch dirty, unfinished := errors.AsType[migrate.ErrDirty](err); {
+		case unfinished:
+			return position{uint(dirty.Version), true}.fit() //nolint:gosec // a version that was read is no less than 0
+		case errors.Is(err, fs.ErrNotExist): // there are no more
+			at, err := read(d.ctx, d.conn, d.schema)
+			if err != nil {
+				return err
+			}
+			return at.fit()
+		case err != nil:
 			return err
 		}
 	}
-	driver, err := pgx.WithInstance(db, &pgx.Config{MigrationsTable: table, SchemaName: schema})
-	if err != nil {
-		return err
-	}
-	source, err := iofs.New(FS(), ".")
-	if err != nil {
-		return err
-	}
-	m, err := migrate.NewWithInstance("iofs", source, "pgx", driver)
-	if err != nil {
-		return err
-	}
-	if err := act(m); err != nil && !errors.Is(err, migrate.ErrNoChange) {
-		return err
-	}
-	return nil
-}
-
-// closed closes a database that the driver may have closed already.
-func closed(db *sql.DB) error {
-	if err := db.Close(); err != nil && !errors.Is(err, sql.ErrConnDone) {
-		return err
-	}
-	return nil
 }

@@ -92,7 +92,7 @@ func TestMigrationsGoDownAndUpAgain(t *testing.T) {
 		if err := migrations.Up(t.Context(), conn, "log"); err != nil {
 			t.Fatal(err)
 		}
-		if v, dirty, err := migrations.Status(t.Context(), conn, "log"); v != migrations.Latest || dirty || err != nil {
+		if v, dirty, err := migrations.Status(t.Context(), conn, "log"); v != migrations.Latest() || dirty || err != nil {
 			t.Errorf("version %d, dirty %t, %v", v, dirty, err)
 		}
 		if err := migrations.Down(t.Context(), conn, "log"); err != nil {

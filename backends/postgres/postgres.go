@@ -7,8 +7,8 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 
@@ -16,13 +16,13 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/necrostack/necrostack/eventstore"
 	"github.com/necrostack/necrostack/internal/signal"
-	"github.com/necrostack/necrostack/migrations"
 )
 
 // Config of a postgres store. The zero value works.
 type Config struct {
 	Schema          string // one log. Defaults to "necrostack"
 	ManualMigration bool   // the schema is created and upgraded by others, see package migrations
+	Logger          *slog.Logger // hears of settings that endanger the log. Defaults to discarding
 	Store           eventstore.Config
 }
 
@@ -52,11 +52,13 @@ var (
 )
 
 // Open connects by a URL or a keyword DSN, creates or upgrades the schema unless cfg says otherwise, and opens the
-// store. Close the store to disconnect. Errors never hold the password.
+// store. Close the store to disconnect. A server that is starting up, or is not there, is tried again for some seconds;
+// one that does not answer is given up after connect_timeout, which defaults to ten seconds. Errors never hold the
+// password.
 func Open(ctx context.Context, dsn string, cfg Config) (*eventstore.Store, error) {
-	pool, err := pgxpool.New(ctx, dsn)
+	pool, err := connect(ctx, dsn)
 	if err != nil {
-		return nil, fmt.Errorf("open postgres: %w", err) // pgx leaves the password out
+		return nil, fmt.Errorf("open postgres: %w", err)
 	}
 	b, err := New(ctx, pool, cfg)
 	if err != nil {
@@ -81,28 +83,17 @@ func New(ctx context.Context, pool *pgxpool.Pool, cfg Config) (*Backend, error) 
 	if cfg.Schema == "" {
 		cfg.Schema = "necrostack"
 	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
 	if len(cfg.Schema) > 63 {
 		return nil, fmt.Errorf("open postgres: %w", &eventstore.InvalidError{Field: "schema", Reason: "is longer than 63 bytes"})
 	}
 	if err := eventstore.CheckName("schema", cfg.Schema); err != nil {
 		return nil, fmt.Errorf("open postgres: %w", err)
 	}
-	conn := pool.Config().ConnConfig
-	if !cfg.ManualMigration {
-		if err := migrations.Up(ctx, conn, cfg.Schema); err != nil {
-			return nil, fmt.Errorf("open postgres: %w", err)
-		}
-	}
-	version, dirty, err := migrations.Status(ctx, conn, cfg.Schema)
-	switch {
-	case err != nil:
+	if err := prepare(ctx, pool, cfg); err != nil {
 		return nil, fmt.Errorf("open postgres: %w", err)
-	case dirty:
-		return nil, fmt.Errorf("open postgres: schema %q: migration %d has failed half-way", cfg.Schema, version)
-	case version < migrations.Latest:
-		return nil, fmt.Errorf("open postgres: schema %q is of version %d, and this program needs %d: migrate it first", cfg.Schema, version, migrations.Latest)
-	case version > migrations.Latest:
-		return nil, fmt.Errorf("open postgres: schema %q is of version %d, and this program knows only %d: upgrade the program", cfg.Schema, version, migrations.Latest)
 	}
 	reserve, err := reserved(ctx, pool)
 	if err != nil {
@@ -128,6 +119,3 @@ func (b *Backend) Close() error {
 
 // sql puts the schema before every name that begins with "@".
 func (b *Backend) sql(text string) string { return strings.ReplaceAll(text, "@", b.schema) }
-
-// unknown says that nobody can tell what became of a call.
-func unknown(err error) error { return errors.Join(eventstore.ErrOutcomeUnknown, err) }
