@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
+	"syscall"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/necrostack/necrostack/migrations"
@@ -17,10 +20,12 @@ const (
 	oldest = 150000
 	// connectTimeout is how long one attempt to connect may take, unless the DSN says otherwise.
 	connectTimeout = 10 * time.Second
-	// attempts is how often Open tries a server that is starting up or not there, with pauses that double from
+	// attempts is how often Open tries a server that is starting up, full, or not there, with pauses that double from
 	// firstPause: 3.1 s in all.
 	attempts   = 6
 	firstPause = 100 * time.Millisecond
+	// patience is how long all of that may take, if ctx does not end before.
+	patience = time.Minute
 )
 
 // connect makes a pool. It does no I/O but to read the files that the DSN names.
@@ -35,26 +40,144 @@ func connect(ctx context.Context, dsn string) (*pgxpool.Pool, error) {
 	return pgxpool.NewWithConfig(ctx, cfg)
 }
 
-// badDSN says what is wrong with a DSN, without any of its text: what cannot be taken apart may hold a password
-// anywhere.
+// badDSN says what is wrong with a DSN without quoting it: what cannot be taken apart may hold a password anywhere.
 func badDSN(err error) error {
-	const advice = ": want postgres://user:password@host:port/database, where what is special in a URL is percent-encoded, " +
-		"or host=… port=… dbname=… user=… password='…'"
-	text := err.Error()
-	if parse, ok := errors.AsType[*pgconn.ParseConfigError](err); ok {
-		text = strings.TrimPrefix(text, "cannot parse `")
-		// What follows the text of the DSN begins with one of a few fixed words.
-		for _, what := range []string{
-			"sslmode", "sslcertmode", "sslnegotiation", "sslrootcert", "connect_timeout", "target_session_attrs", "channel_binding",
-			"require_auth", "port", "service", "pool_max_conns", "pool_min_conns", "pool_min_idle_conns", "pool_max_conn_lifetime",
-			"pool_max_conn_lifetime_jitter", "pool_max_conn_idle_time", "pool_health_check_period", "pool_ping_timeout",
-			"statement_cache_capacity", "description_cache_capacity", "default_query_exec_mode",
-		} {
-			cause := text[strings.LastIndex(text, "`")+1:]
-			if strings.Contains(cause, what) && !strings.Contains(parse.ConnString, "`") && what != "port" {
-				return errors.New("the DSN's " + what + " cannot be used")
-			}
+	parse, ok := errors.AsType[*pgconn.ParseConfigError](err)
+	if !ok {
+		return errors.New("the DSN cannot be used")
+	}
+	what := strings.TrimPrefix(parse.Error(), pgconn.NewParseConfigError(parse.ConnString, "", nil).Error())
+	what, _, _ = strings.Cut(what, " (") // what comes behind may quote
+	what, _, _ = strings.Cut(what, ":")
+	if strings.HasPrefix(what, "failed to parse as") {
+		return errors.New("the DSN: " + what + ": want postgres://user:password@host:port/database, where special characters of " +
+			"the password are percent-encoded, or host=… port=… dbname=… user=… password='…'")
+	}
+	return errors.New("the DSN: " + what)
+}
+
+// prepare makes sure that the server and the schema are such as the log needs them.
+func prepare(ctx context.Context, pool *pgxpool.Pool, cfg Config) error {
+	s, err := reach(ctx, pool)
+	if err != nil {
+		return err
+	}
+	if s.number < oldest {
+		return fmt.Errorf("the server is PostgreSQL %s, and the log needs 15 or newer", s.version)
+	}
+	for _, w := range s.warnings() {
+		cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "a setting of the server endangers the log",
+			slog.String("schema", cfg.Schema), slog.String("server", s.address), slog.String("setting", w))
+	}
+	conn := pool.Config().ConnConfig
+	if before := pool.Config().BeforeConnect; before != nil { // it may know the password
+		if err := before(ctx, conn); err != nil {
+			return err
 		}
 	}
-	return errors.New("the DSN cannot be read" + advice)
+	if !cfg.ManualMigration {
+		return migrations.Up(ctx, conn, cfg.Schema)
+	}
+	version, dirty, err := migrations.Status(ctx, conn, cfg.Schema)
+	switch {
+	case err != nil:
+		return err
+	case dirty:
+		return fmt.Errorf("schema %q: migration %d %w", cfg.Schema, version, migrations.ErrDirty)
+	case version < migrations.Latest():
+		return fmt.Errorf("schema %q is of version %d, and this program needs %d: migrate it first", cfg.Schema, version, migrations.Latest())
+	case version > migrations.Latest():
+		return fmt.Errorf("schema %q is of version %d, and this program knows %d: %w", cfg.Schema, version, migrations.Latest(), migrations.ErrNewer)
+	default:
+		return nil
+	}
+}
+
+// reach asks the server what it is, again if it may soon be there.
+func reach(ctx context.Context, pool *pgxpool.Pool) (s server, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	pause := firstPause
+	for n := 1; ; n++ {
+		s, err = ask(ctx, pool)
+		switch {
+		case err == nil:
+			return s, nil
+		case !soon(err):
+			return s, err
+		case n == attempts:
+			return s, fmt.Errorf("%d attempts: %w", n, err)
+		}
+		t := time.NewTimer(pause)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return s, errors.Join(context.Cause(ctx), err)
+		}
+		pause *= 2
+	}
+}
+
+// ask inspects the server on a connection of a pool.
+func ask(ctx context.Context, pool *pgxpool.Pool) (server, error) {
+	conn, err := acquire(ctx, pool)
+	if err != nil {
+		return server{}, err
+	}
+	defer conn.Release()
+	return inspect(ctx, conn.Conn())
+}
+
+// soon reports whether a server that cannot be reached may be there in a moment.
+func soon(err error) bool {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pg.Code == "57P03" || pg.Code == "53300" // it starts or ends; it has no connection to spare
+	}
+	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET)
+}
+
+// acquire takes a connection from a pool, and says so if the pool had none.
+func acquire(ctx context.Context, pool *pgxpool.Pool) (*pgxpool.Conn, error) {
+	conn, err := pool.Acquire(ctx)
+	if s := pool.Stat(); err != nil && ctx.Err() != nil && s.AcquiredConns() == s.MaxConns() {
+		return nil, fmt.Errorf("all %d connections of the pool are in use: %w", s.MaxConns(), err)
+	}
+	return conn, err
+}
+
+// server is what a server says of itself.
+type server struct {
+	address    string
+	version    string
+	number     int // the same as server_version_num counts
+	recovery   bool
+	readOnly   bool
+	durability Durability
+}
+
+// inspect asks the server. The statement has no name, for the sake of PgBouncer.
+func inspect(ctx context.Context, conn *pgx.Conn) (s server, err error) {
+	s.address = conn.PgConn().Conn().RemoteAddr().String()
+	const sql = `SELECT current_setting('server_version'), current_setting('server_version_num')::integer,
+		pg_is_in_recovery(), current_setting('transaction_read_only') = 'on', current_setting('fsync') = 'on',
+		current_setting('full_page_writes') = 'on', current_setting('synchronous_commit'), current_setting('synchronous_standby_names')`
+	err = conn.QueryRow(ctx, sql, pgx.QueryExecModeExec).Scan(&s.version, &s.number, &s.recovery, &s.readOnly,
+		&s.durability.Fsync, &s.durability.FullPageWrites, &s.durability.SynchronousCommit, &s.durability.SynchronousStandbyNames)
+	return s, err
+}
+
+// warnings says which settings endanger the log, and how.
+func (s server) warnings() (found []string) {
+	warn := func(is bool, text string) {
+		if is {
+			found = append(found, text)
+		}
+	}
+	warn(!s.durability.Fsync, "fsync=off: a crash of the machine may lose the whole database")
+	warn(!s.durability.FullPageWrites, "full_page_writes=off: a crash of the machine may damage the database")
+	warn(s.durability.SynchronousCommit == "off", "synchronous_commit=off: a crash of the server loses commits that were acknowledged")
+	warn(s.recovery, "hot standby: it refuses every commit until it is promoted")
+	warn(s.readOnly && !s.recovery, "default_transaction_read_only=on: it refuses every commit")
+	return found
 }

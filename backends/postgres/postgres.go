@@ -20,8 +20,8 @@ import (
 
 // Config of a postgres store. The zero value works.
 type Config struct {
-	Schema          string // one log. Defaults to "necrostack"
-	ManualMigration bool   // the schema is created and upgraded by others, see package migrations
+	Schema          string       // one log. Defaults to "necrostack"
+	ManualMigration bool         // the schema is created and upgraded by others, see package migrations
 	Logger          *slog.Logger // hears of settings that endanger the log. Defaults to discarding
 	Store           eventstore.Config
 }
