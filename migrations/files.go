@@ -11,7 +11,8 @@ import (
 var files embed.FS
 
 // FS returns the SQL files, named NUMBER_NAME.up.sql and NUMBER_NAME.down.sql. Each is to run in one transaction, with
-// the log's schema first in the search path: functions keep the search path that they are created with.
+// the log's schema first in the search path and pg_temp last, as in SET LOCAL search_path = necrostack, pg_temp:
+// functions keep the search path that they are created with.
 func FS() fs.FS {
 	sub, err := fs.Sub(files, "sql")
 	if err != nil {

@@ -45,7 +45,7 @@ func byHand(t *testing.T, conn *pgx.Conn, name string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		run(t, conn, "BEGIN; SET LOCAL search_path = "+quoted+";\n"+string(text)+"\n;COMMIT")
+		run(t, conn, "BEGIN; SET LOCAL search_path = "+quoted+", pg_temp;\n"+string(text)+"\n;COMMIT")
 	}
 }
 
@@ -72,7 +72,7 @@ func TestGolangMigrateItselfAndUpSeeWhatTheOtherHasDone(t *testing.T) {
 func golangMigrate(t *testing.T, cfg *pgx.ConnConfig, name string) *migrate.Migrate {
 	t.Helper()
 	cfg = cfg.Copy()
-	cfg.RuntimeParams["search_path"] = pgx.Identifier{name}.Sanitize()
+	cfg.RuntimeParams["search_path"] = pgx.Identifier{name}.Sanitize() + ", pg_temp"
 	driver, err := migratepgx.WithInstance(stdlib.OpenDB(*cfg), &migratepgx.Config{SchemaName: name})
 	if err != nil {
 		t.Fatal(err)

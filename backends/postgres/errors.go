@@ -109,8 +109,8 @@ func hinted(pg *pgconn.PgError, err error) error {
 		"42P01": "is the schema migrated?",
 		"42883": "is the schema migrated?",
 		"3F000": "is the schema migrated?",
-		"26000": "behind PgBouncer, add default_query_exec_mode=exec to the DSN",
-		"42P05": "behind PgBouncer, add default_query_exec_mode=exec to the DSN",
+		"26000": "behind PgBouncer, add default_query_exec_mode=cache_describe to the DSN",
+		"42P05": "behind PgBouncer, add default_query_exec_mode=cache_describe to the DSN",
 	}[pg.Code]
 	if !ok {
 		return err
@@ -132,4 +132,5 @@ func passing(err error) bool {
 		errors.Is(err, net.ErrClosed) || errors.Is(err, pgconn.ErrConnClosed)
 }
 
-var errFormat = errors.New("text format: the connections are of default_query_exec_mode=simple_protocol, which is not supported")
+// errFormat is what a row in text format is.
+var errFormat = errors.New("text format: default_query_exec_mode=simple_protocol is not supported")

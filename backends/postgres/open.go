@@ -58,6 +58,11 @@ func badDSN(err error) error {
 
 // prepare makes sure that the server and the schema are such as the log needs them.
 func prepare(ctx context.Context, pool *pgxpool.Pool, cfg Config) error {
+	switch mode := pool.Config().ConnConfig.DefaultQueryExecMode; mode {
+	case pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeExec:
+		return fmt.Errorf("default_query_exec_mode=%s does not tell the server's types, which the log needs: behind PgBouncer, "+
+			"use cache_describe", mode)
+	}
 	s, err := reach(ctx, pool)
 	if err != nil {
 		return err

@@ -24,7 +24,7 @@ func reserved(ctx context.Context, pool *pgxpool.Pool) (*pgxpool.Pool, error) {
 // that holds a connection of the pool may read, even if all handlers do.
 func (b *Backend) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	if s := b.pool.Stat(); s.AcquiredConns() < s.MaxConns() {
-		soon, cancel := context.WithTimeout(ctx, patience)
+		soon, cancel := context.WithTimeout(ctx, yielding)
 		conn, err := b.pool.Acquire(soon)
 		cancel()
 		if err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
@@ -34,5 +34,5 @@ func (b *Backend) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	return b.reserve.Acquire(ctx)
 }
 
-// patience is how long a read waits for the pool when somebody else has just taken its last connection.
-const patience = 100 * time.Millisecond
+// yielding is how long a read waits for the pool when somebody else has just taken its last connection.
+const yielding = 100 * time.Millisecond
