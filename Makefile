@@ -6,6 +6,7 @@
 export BENCH ?= .
 TIMEOUT   ?= 10m
 TESTFLAGS ?=
+PEERS     ?=
 
 tool    := go tool -modfile=$(CURDIR)/tools/go.mod
 modules := . $(patsubst %/go.mod,%,$(wildcard */go.mod))
@@ -17,7 +18,7 @@ each = @status=0; for module in $(1); do echo "$$module: $(2)"; (cd $$module && 
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: check
 check: format vet lint tidy build ## Check formatting, vet, lint, go.mod files and the build
@@ -34,6 +35,10 @@ test: compiler ## Run all tests with the race detector; TESTFLAGS='-run Name' is
 bench: ## Run benchmarks and print the figures; BENCH=regexp selects both
 	go test -run '^$$' -bench "$$BENCH" -benchmem -timeout 60m ./...
 	cd bench && go run . -figures "$$BENCH"
+
+.PHONY: bench-peers
+bench-peers: ## Measure event stores of other projects beside ours; PEERS='-rounds 1 -json FILE' is handed on
+	cd bench && go run . -peers $(PEERS)
 
 # The part of test that runs once the servers do. All packages share them.
 .PHONY: tests

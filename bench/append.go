@@ -58,7 +58,7 @@ func (l *log) append(ctx context.Context, n, events int) (measured, error) {
 	if err != nil {
 		return s, err
 	}
-	return s, l.server.count(ctx, table(l.schema, "events"), int(before)+commits*events)
+	return s, l.server.count(ctx, l.table(), int(before)+commits*events)
 }
 
 // appenders are writers that append to streams whose names begin with category.

@@ -117,7 +117,7 @@ func (l *log) decide(ctx context.Context, d decision, n int) (measured, error) {
 	if err != nil {
 		return s, err
 	}
-	return s, errors.Join(l.server.count(ctx, table(l.schema, "events"), int(head)+commits), l.refuses(ctx, d.broken))
+	return s, errors.Join(l.server.count(ctx, l.table(), int(head)+commits), l.refuses(ctx, d.broken))
 }
 
 // conditional is a commit of one event.

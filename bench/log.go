@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/necrostack/necrostack/backends/postgres"
@@ -41,6 +40,9 @@ func (s *server) fresh(ctx context.Context) (*log, error) {
 	}
 	return l, s.exec(ctx, "CHECKPOINT")
 }
+
+// table is the log's events.
+func (l *log) table() string { return l.schema + ".events" }
 
 // drop removes the log.
 func (l *log) drop(ctx context.Context) error {
@@ -123,6 +125,3 @@ func (l *log) fill(ctx context.Context, f filling) error {
 	}
 	return nil
 }
-
-// table quotes what needs no quotes: schemas are named here.
-func table(schema, name string) string { return strings.Join([]string{schema, name}, ".") }

@@ -70,12 +70,18 @@ func main() {
 	match := flag.String("figures", ".", "measure the figures whose names match this `regexp`")
 	list := flag.Bool("list", false, "list the figures and what they measure")
 	grown := flag.Int("grown", 5_000_000, "how many events the grown log holds: the figures are those of the default")
+	sideBySide := flag.Bool("peers", false, "measure event stores of other projects side by side with ours, in place of figures")
+	rounds := flag.Int("rounds", runs, "how often each peer is measured")
+	file := flag.String("json", "", "write what the peers came to to this `file`")
 	flag.Parse()
 	if job := os.Getenv(jobVariable); job != "" {
 		exit(work(context.Background(), job))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if *sideBySide {
+		exit(compare(ctx, *rounds, *file))
+	}
 	exit(run(ctx, *match, *list, *grown))
 }
 

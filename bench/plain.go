@@ -18,6 +18,8 @@ type plain struct {
 	data   string // ready made: what encoding costs is on our side alone
 }
 
+func (p plain) table() string { return p.schema + ".events" }
+
 // metadata has the length of what our events have.
 const metadata = `{"correlation":"0190a6b2-7c3d-7e4f-8a9b-0c1d2e3f4a5b"}`
 
@@ -54,12 +56,12 @@ func (s *server) withPlain(measure func(context.Context, plain) (measured, error
 func (s *server) inserting(n int) side {
 	return s.withPlain(func(ctx context.Context, p plain) (_ measured, err error) {
 		conns := make([]*pgx.Conn, n)
-		defer func() { err = errors.Join(err, closeAll(conns)) }()
+		defer func() { err = errors.Join(err, closeAll(context.WithoutCancel(ctx), conns)) }()
 		for w := range conns {
 			if conns[w], err = pgx.Connect(ctx, s.dsn); err != nil {
 				return measured{}, err
 			}
-			if _, err := conns[w].Prepare(ctx, "insert", `INSERT INTO `+table(p.schema, "events")+
+			if _, err := conns[w].Prepare(ctx, "insert", `INSERT INTO `+p.table()+
 				` (stream, version, id, type, data, metadata, time, first) VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp(), $7)`); err != nil {
 				return measured{}, err
 			}
@@ -77,14 +79,14 @@ func (s *server) inserting(n int) side {
 		if err != nil {
 			return m, err
 		}
-		return m, s.count(ctx, table(p.schema, "events"), commits)
+		return m, s.count(ctx, p.table(), commits)
 	})
 }
 
-func closeAll(conns []*pgx.Conn) (err error) {
+func closeAll(ctx context.Context, conns []*pgx.Conn) (err error) {
 	for _, conn := range conns {
 		if conn != nil {
-			err = errors.Join(err, conn.Close(context.Background()))
+			err = errors.Join(err, conn.Close(ctx))
 		}
 	}
 	return err
@@ -120,6 +122,6 @@ func (s *server) copying() side {
 		if err != nil {
 			return m, err
 		}
-		return m, s.count(ctx, table(p.schema, "events"), commits*rows)
+		return m, s.count(ctx, p.table(), commits*rows)
 	})
 }

@@ -61,7 +61,7 @@ func appendingProcesses(ctx context.Context, l *log) (s measured, err error) {
 		commits, s.rate, s.took = commits+r.Commits, s.rate+r.Rate, append(s.took, r.Took...)
 	}
 	slices.Sort(s.took)
-	return s, l.server.count(ctx, table(l.schema, "events"), commits)
+	return s, l.server.count(ctx, l.table(), commits)
 }
 
 // finish lets all of them go, and waits for each.

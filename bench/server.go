@@ -29,7 +29,7 @@ type server struct {
 	launched *launch.Server
 	dsn      string // of a database of its own
 	database string
-	made     int // schemas
+	made     int // schemas, and databases of peers
 	kept     map[string]*log
 }
 
@@ -153,7 +153,9 @@ func (s *server) count(ctx context.Context, table string, want int) error {
 }
 
 // schema returns a name that no other schema has.
-func (s *server) schema(kind string) string {
+func (s *server) schema(kind string) string { return fmt.Sprintf("%s_%d", kind, s.next()) }
+
+func (s *server) next() int {
 	s.made++
-	return fmt.Sprintf("%s_%d", kind, s.made)
+	return s.made
 }
