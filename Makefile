@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 
 export BENCH ?= .
-TIMEOUT   ?= 10m
+TIMEOUT   ?= 20m
 TESTFLAGS ?=
 PEERS     ?=
 
