@@ -10,7 +10,8 @@ import (
 // of the caller's own. The result shares no memory with c.
 func (s *Store) Prepare(ctx context.Context, c Commit) (Commit, error) {
 	c = c.clone()
-	return c, s.prepare(ctx, &c, false)
+	err := s.prepare(ctx, &c, false)
+	return c, err
 }
 
 // prepare is Prepare in place. Payloads that were encoded just now need not be looked at again.

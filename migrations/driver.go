@@ -74,7 +74,7 @@ func (d *driver) begin() error {
 func (d *driver) Unlock() error {
 	if d.fault != nil {
 		d.rollback()
-		return nil // golang-migrate has the fault
+		return nil //nolint:nilerr // golang-migrate has the fault
 	}
 	return d.tx.Commit(d.ctx)
 }

@@ -74,10 +74,10 @@ func Mark(ctx context.Context, cfg *pgx.ConnConfig, schema string, version uint)
 			return fmt.Errorf("there is no version %d, only 1 to %d", version, Latest())
 		}
 		d := &driver{ctx: ctx, conn: conn, schema: schema}
-		if err := d.Lock(); err != nil {
+		if err := d.Lock(); err != nil { //nolint:contextcheck // golang-migrate's port has none: the driver holds it
 			return err
 		}
-		return errors.Join(d.SetVersion(int(version), false), d.Unlock()) //nolint:gosec // no more than Latest
+		return errors.Join(d.SetVersion(int(version), false), d.Unlock()) //nolint:contextcheck // see Lock
 	})
 }
 

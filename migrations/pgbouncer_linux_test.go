@@ -95,7 +95,7 @@ default_pool_size = 2
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		conn, err := pgx.ConnectConfig(t.Context(), pooled)
 		if err == nil {
-			conn.Close(t.Context()) //nolint:errcheck // it answered
+			conn.Close(t.Context())
 			return pooled
 		}
 		if time.Now().After(deadline) {

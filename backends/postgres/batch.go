@@ -3,6 +3,7 @@ package postgres
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/necrostack/necrostack/eventstore"
@@ -89,14 +90,11 @@ func (b *batch) args() ([]any, error) {
 
 // params are placeholders for args, from $n on, with the types that nothing else tells.
 func params(n int) string {
-	text := ""
-	for i := range batchParams {
-		if i > 0 {
-			text += ", "
-		}
-		text += fmt.Sprintf("$%d::%s", n+i, batchTypes[i])
+	list := make([]string, batchParams)
+	for i := range list {
+		list[i] = fmt.Sprintf("$%d::%s", n+i, batchTypes[i])
 	}
-	return text
+	return strings.Join(list, ", ")
 }
 
 const batchParams = 28

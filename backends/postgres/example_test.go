@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -24,7 +23,8 @@ func ExampleOpen() {
 	ctx := context.Background()
 	store, err := postgres.Open(ctx, "postgres://app:secret@127.0.0.1/shop", postgres.Config{})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer store.Close()
 	r, err := store.Append(ctx, "order-42", eventstore.NoStream, OrderPlaced{"ann", 990})
@@ -36,12 +36,14 @@ func ExampleAppendTx() {
 	ctx := context.Background()
 	pool, err := pgxpool.New(ctx, "postgres://app:secret@127.0.0.1/shop")
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer pool.Close()
 	store, err := postgres.OpenPool(ctx, pool, postgres.Config{})
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer store.Close()
 	err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {

@@ -22,7 +22,7 @@ func (b *batch) outcomes(d decision) ([]eventstore.Outcome, error) {
 	head, versions := d.head, d.versions
 	for i := range b.commits {
 		appends := b.commits[i].Appends
-		if d.codes != nil && d.codes[i] != nil {
+		if len(d.codes) > i && d.codes[i] != nil {
 			var err error
 			if outcomes[i], err = b.refusal(appends, *d.codes[i], d.details[i]); err != nil {
 				return nil, err

@@ -117,10 +117,7 @@ func (s *source) stream(it *eventstore.Item) string {
 	if len(it.Types) > 0 {
 		text += " AND e.type = ANY (" + s.arg(it.Types) + "::text[])"
 	}
-	for _, tag := range it.Tags {
-		text += " AND EXISTS (SELECT 1 FROM @event_tags t WHERE t.tag = " + s.arg(tag) + " AND t.position = e.position)"
-	}
-	return text + " ORDER BY e.version " + s.order + " LIMIT $3::bigint"
+	return text + s.tagged(it.Tags, "e.position") + " ORDER BY e.version " + s.order + " LIMIT $3::bigint"
 }
 
 // tags selects by the first tag, and looks at the others there.
@@ -130,10 +127,16 @@ func (s *source) tags(it *eventstore.Item) string {
 	if len(it.Types) > 0 {
 		text += " AND t.type = ANY (" + s.arg(it.Types) + "::text[])"
 	}
-	for _, tag := range it.Tags[1:] {
-		text += " AND EXISTS (SELECT 1 FROM @event_tags o WHERE o.tag = " + s.arg(tag) + " AND o.position = t.position)"
+	return text + s.tagged(it.Tags[1:], "t.position") + " ORDER BY t.position " + s.order + " LIMIT $3::bigint"
+}
+
+// tagged is that the event at a position has all of the tags.
+func (s *source) tagged(tags []string, position string) string {
+	var text strings.Builder
+	for _, tag := range tags {
+		text.WriteString(" AND EXISTS (SELECT 1 FROM @event_tags o WHERE o.tag = " + s.arg(tag) + " AND o.position = " + position + ")")
 	}
-	return text + " ORDER BY t.position " + s.order + " LIMIT $3::bigint"
+	return text.String()
 }
 
 // types takes the first of each type, and of these the first.
