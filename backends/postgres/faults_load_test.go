@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -29,7 +30,7 @@ type load struct {
 	mu      sync.Mutex
 	changed chan struct{} // closed, and made anew, with every change of what follows
 	told    []told
-	acked   int
+	acked   map[[2]int]bool // by writer and commit
 	unknown int
 	refused int
 	tails   map[string]*tail
@@ -54,7 +55,7 @@ func startLoad(t *testing.T, cfg loadConfig) *load {
 	}
 	l := &load{
 		T: t, cfg: cfg, journals: t.TempDir(), store: openStore(t, cfg.dsn), end: make(chan eventstore.Position, 1), changed: make(chan struct{}),
-		tails: map[string]*tail{}, through: map[string]eventstore.Position{}, failed: map[string]int{},
+		acked: map[[2]int]bool{}, tails: map[string]*tail{}, through: map[string]eventstore.Position{}, failed: map[string]int{},
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(func() {
@@ -102,8 +103,16 @@ func (l *load) spawnWriters(i int) *child {
 // begin lets a process of writers begin, and listens to it until it ends.
 func (l *load) begin(c *child) {
 	l.Helper()
-	for said := any(nil); said != "connected"; { // a journal is told before
-		c.must(&said)
+	for {
+		var said json.RawMessage
+		if c.must(&said); string(said) == `"connected"` {
+			break
+		}
+		var past told // of its journal: some of it may have been lost on the way here
+		if err := json.Unmarshal(said, &past); err != nil {
+			l.Fatal(err)
+		}
+		l.acknowledge(past)
 	}
 	c.tell("begin")
 	l.running.Go(func() {
@@ -112,9 +121,7 @@ func (l *load) begin(c *child) {
 			if !c.hear(&t) {
 				return
 			}
-			if t.Known {
-				l.acknowledge(t)
-			}
+			l.acknowledge(t)
 		}
 	})
 }
@@ -128,10 +135,17 @@ func (l *load) change(apply func()) {
 	l.changed = make(chan struct{})
 }
 
+// acknowledge keeps what a writer was told, if it was told anything. It may come twice.
 func (l *load) acknowledge(t told) {
+	if !t.Known {
+		return
+	}
 	l.change(func() {
 		l.told = append(l.told, t)
-		l.acked++
+		if l.acked[[2]int{t.Writer, t.Commit}] {
+			return
+		}
+		l.acked[[2]int{t.Writer, t.Commit}] = true
 		l.unknown, l.refused = l.unknown+t.Unknown, l.refused+t.Refused
 		if t.Fault != "" {
 			l.faults = append(l.faults, fmt.Sprintf("writer %d, commit %d: %s", t.Writer, t.Commit, t.Fault))
@@ -169,7 +183,7 @@ func (l *load) until(what string, holds func() bool) {
 	for {
 		l.mu.Lock()
 		done, changed, faults := holds(), l.changed, l.faults
-		state := fmt.Sprintf("%d of %d commits are acknowledged, readers stand at %v", l.acked, l.all(), l.through)
+		state := fmt.Sprintf("%d of %d commits are acknowledged, readers stand at %v", len(l.acked), l.all(), l.through)
 		l.mu.Unlock()
 		switch {
 		case len(faults) > 0:
@@ -190,14 +204,14 @@ func (l *load) all() int { return loadAllWriters * l.cfg.commits }
 // reach returns when so many hundredths of the load are acknowledged.
 func (l *load) reach(percent int) {
 	l.Helper()
-	l.until(fmt.Sprintf("%d %% of the commits", percent), func() bool { return l.acked*100 >= l.all()*percent })
+	l.until(fmt.Sprintf("%d %% of the commits", percent), func() bool { return len(l.acked)*100 >= l.all()*percent })
 }
 
 // over reports whether every commit is acknowledged.
 func (l *load) over() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.acked >= l.all()
+	return len(l.acked) >= l.all()
 }
 
 // finish waits for writers and readers to come to their ends, checks everything, and logs it with what the fault was.
@@ -244,7 +258,7 @@ func (l *load) judge(r *record, fault string) {
 	}
 	l.Logf("fault: %s; %d commits of %d writers in %d processes, %d outcomes were unknown, %d were refused for the moment, %d reads failed; "+
 		"the log holds %d events; %v",
-		fault, len(r.told), r.writers, loadProcesses, l.unknown, l.refused, failed, len(r.log), v)
+		fault, len(l.acked), r.writers, loadProcesses, l.unknown, l.refused, failed, len(r.log), v)
 }
 
 // openStore opens a store on a database, for as long as the test lasts.
