@@ -29,13 +29,13 @@ WITH here AS (
     SELECT 5, concat_ws(' ', 'trigger', pg_get_triggerdef(g.oid), CASE g.tgenabled WHEN 'O' THEN NULL ELSE 'enabled ' || g.tgenabled::text END)
     FROM pg_trigger g JOIN pg_class c ON c.oid = g.tgrelid JOIN here h ON h.oid = c.relnamespace WHERE NOT g.tgisinternal
     UNION ALL
-    SELECT 6, concat_ws(' ', 'function', p.proname || '(' || pg_get_function_arguments(p.oid) || ')',
+    SELECT 6, concat_ws(' ', CASE p.prokind WHEN 'p' THEN 'procedure' ELSE 'function' END, p.proname || '(' || pg_get_function_arguments(p.oid) || ')',
         'returns ' || pg_get_function_result(p.oid), l.lanname,
         CASE p.provolatile WHEN 'i' THEN 'immutable' WHEN 's' THEN 'stable' ELSE 'volatile' END,
         CASE WHEN p.proisstrict THEN 'strict' END, CASE WHEN p.prosecdef THEN 'security definer' END,
         CASE p.proparallel WHEN 's' THEN 'parallel safe' WHEN 'r' THEN 'parallel restricted' END,
         CASE WHEN p.proconfig IS NOT NULL THEN 'set ' || array_to_string(p.proconfig, ', ') END,
-        'body ' || left(encode(sha256(convert_to(p.prosrc, 'UTF8')), 'hex'), 16))
+        'body ' || left(encode(sha256(convert_to(replace(p.prosrc, 'FROM ' || quote_ident($1) || '.', 'FROM '), 'UTF8')), 'hex'), 16))
     FROM pg_proc p JOIN here h ON h.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
     UNION ALL
     SELECT 7, concat_ws(' ', 'grant', c.relname, array_to_string(c.relacl, ', '))
