@@ -30,7 +30,11 @@ type host struct {
 
 // beginProcess prepares a data directory for a server.
 func beginProcess(ctx context.Context, product Product, report func(string, ...any), plan plan) (life, error) {
-	bin, err := findPrograms(ctx, product.Process, report)
+	spec := product.Process
+	if dir := os.Getenv(product.Variable + "_PROGRAMS"); dir != "" {
+		spec.Dirs, spec.Asked, spec.Packages = []string{dir}, nil, nil
+	}
+	bin, err := findPrograms(ctx, spec, report)
 	if err != nil {
 		return nil, err
 	}
@@ -62,12 +66,25 @@ func (h *host) prepare(ctx context.Context) error {
 	if err := os.Mkdir(h.path("data"), 0o700); err != nil {
 		return err
 	}
+	paths := []string{h.dir, password, h.path("data")}
+	if files := h.product.Process.Files; files != nil {
+		for name, text := range files(h.path("data"), h.plan.port) {
+			path := filepath.Join(h.path("data"), name)
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				return err
+			}
+			paths = append(paths, path)
+		}
+	}
 	if user := h.attr.Credential; user != nil {
-		for _, path := range []string{h.dir, password, h.path("data")} {
+		for _, path := range paths {
 			if err := os.Chown(path, int(user.Uid), int(user.Gid)); err != nil {
 				return err
 			}
 		}
+	}
+	if h.product.Process.Init == nil {
+		return os.Remove(password)
 	}
 	command := h.product.Process.Init(h.path("data"), password)
 	if said, err := h.command(ctx, command).CombinedOutput(); err != nil {

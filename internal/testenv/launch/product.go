@@ -50,8 +50,9 @@ type Process struct {
 	Packages []string   // the Debian packages that install them
 	User     string     // runs the server instead of root
 
-	// Init returns the command that prepares an empty data directory, and Serve the one that serves it. Both begin with
-	// one of Programs.
+	// Files are written into the data directory, by name, if not nil. Init returns the command that prepares the
+	// directory, if not nil, and Serve the one that serves it. Both begin with one of Programs.
+	Files func(data, port string) map[string]string
 	Init  func(data, passwordFile string) []string
 	Serve func(data, port string) []string
 }
