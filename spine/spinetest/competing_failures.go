@@ -183,7 +183,9 @@ func competingCutShort(t *Trial) {
 		o.Policy.OnError, o.Policy.MaxDeliveries = mode, 2
 		ctx, cancel := context.WithCancel(t.Ctx)
 		done := make(chan error)
-		go func() { done <- t.another(spine.Config{Grace: time.Millisecond}, o).Run(ctx) }()
+		// A Spine with so little grace may not come to say that it leaves; its lease ends soon, then.
+		cfg := spine.Config{Grace: time.Millisecond, Lease: 300 * time.Millisecond}
+		go func() { done <- t.another(cfg, o).Run(ctx) }()
 		<-busy
 		cancel()
 		t.must(<-done)

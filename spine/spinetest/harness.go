@@ -19,6 +19,11 @@ type Harness struct {
 	Open func(tb testing.TB) (connect func() eventstore.Backend)
 
 	Patience time.Duration // how long a test may take before it counts as hanging. Defaults to a minute
+
+	// Lease is the shortest that a Spine can keep alive on the backend, on a busy machine: tests that want a shorter
+	// one get this. A server takes about a second; with less, all that Spines do is to lose their leases. Defaults to
+	// what a test wants.
+	Lease time.Duration
 }
 
 // promise is one test. Its name is a sentence that must be true.
@@ -119,11 +124,14 @@ func (t *Trial) Open(b eventstore.Backend, cfg ...eventstore.Config) *eventstore
 	return st
 }
 
-// Spine makes a Spine that logs nothing.
+// Spine makes a Spine that logs nothing, and whose lease the backend can keep up with.
 func (t *Trial) Spine(st *eventstore.Store, cfg spine.Config, organs ...spine.Organ) *spine.Spine {
 	t.Helper()
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Lease != 0 {
+		cfg.Lease = max(cfg.Lease, t.harness.Lease)
 	}
 	sp, err := spine.New(st, cfg, organs...)
 	if err != nil {
