@@ -29,7 +29,8 @@ fmt: ## Format the Go code
 
 .PHONY: test
 test: compiler ## Run all tests with the race detector; TESTFLAGS='-run Name' is handed to go test
-	go run ./internal/testenv/with -- $(MAKE) --no-print-directory tests
+	@status=0; go run ./internal/testenv/with -- $(MAKE) --no-print-directory tests || status=1; \
+	$(MAKE) --no-print-directory tests-oldest || status=1; exit $$status
 
 .PHONY: bench
 bench: ## Run benchmarks and print the figures; BENCH=regexp selects both
@@ -44,6 +45,17 @@ bench-peers: ## Measure event stores of other projects beside ours; PEERS='-roun
 .PHONY: tests
 tests:
 	$(call each,$(code),CGO_ENABLED=1 go test -race -timeout $(TIMEOUT) $(TESTFLAGS) ./...)
+
+# The part of test that runs once more on the oldest PostgreSQL that will do, where it is installed: the suites of the
+# backend and of the Spine, and the migrations. What these do not touch knows nothing of the server's version.
+OLDEST    ?= /usr/lib/postgresql/15/bin
+ON_OLDEST ?= ^TestBackend$$|^TestSpine$$|[Mm]igrat|[Ss]chema
+
+.PHONY: tests-oldest
+tests-oldest:
+	@if [ ! -x $(OLDEST)/postgres ]; then echo "no PostgreSQL in $(OLDEST): its tests do not run" >&2; exit 0; fi; \
+	NECROSTACK_POSTGRES= NECROSTACK_TESTENV=local NECROSTACK_POSTGRES_PROGRAMS=$(OLDEST) CGO_ENABLED=1 \
+		go test -race -timeout $(TIMEOUT) -run '$(ON_OLDEST)' $(TESTFLAGS) ./backends/postgres ./migrations
 
 # The parts of check.
 

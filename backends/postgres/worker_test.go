@@ -28,6 +28,7 @@ func programs() map[string]func(context.Context, *parent) error {
 		"committer": committerProgram,
 		"racers":    racersProgram,
 		"history":   historyProgram,
+		"worker":    workerProgram,
 	}
 }
 
