@@ -102,7 +102,7 @@ func New(ctx context.Context, pool *pgxpool.Pool, cfg Config) (*Backend, error) 
 	b := &Backend{pool: pool, reserve: reserve, schema: pgx.Identifier{cfg.Schema}.Sanitize() + "."}
 	b.news.init(b, cfg.Schema)
 	b.commitSQL = b.sql("CALL @call_commit_batch($1, " + params(2) + ", NULL, NULL, NULL, NULL)")
-	b.appendSQL = b.sql("CALL @call_append_one($1, $2, $3, $4, $5, $6::json, $7::json, $8::json, NULL, NULL)")
+	b.appendSQL = b.sql("CALL @append_one($1, $2, $3, $4, $5, $6::json, $7::json, $8::json, NULL, NULL)")
 	b.stageSQL = b.sql("INSERT INTO @staged (" + batchColumns + ") VALUES (" + params(1) + ")")
 	return b, nil
 }

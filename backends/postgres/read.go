@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"math"
+	"slices"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
@@ -140,6 +141,9 @@ func (b *Backend) fetch(ctx context.Context, s *source, c *chunk) error {
 			if values = values[1:]; values[0] == nil {
 				continue // nothing but the head
 			}
+		}
+		if n := len(c.events); n == cap(c.events) {
+			c.events = slices.Grow(c.events, max(16, min(4*n, c.rows-n)))
 		}
 		c.events = append(c.events, eventstore.Event{})
 		if err := d.event(values, &c.events[len(c.events)-1]); err != nil {

@@ -1,1 +1,1 @@
-DROP FUNCTION append_one, write_events;
+DROP FUNCTION write_events;

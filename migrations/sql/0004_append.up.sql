@@ -21,32 +21,3 @@ BEGIN
         FROM unnest(e_type, e_tags) WITH ORDINALITY e (type, tags, ord), json_array_elements_text(e.tags) t (tag);
     END IF;
 END $$;
-
--- append_one is commit_batch for a lone event without a condition, in as few statements as it takes. It returns the
--- version before and the event's position, or no position if the version is not within low and high. An id that is
--- known is an error: commit_batch knows what to make of it.
-CREATE FUNCTION append_one(
-    of text, low bigint, high bigint, id uuid, type text, tags json, data json, metadata json, OUT before bigint, OUT place bigint
-) LANGUAGE plpgsql SET search_path FROM CURRENT SET plan_cache_mode = force_generic_plan SET jit = off SET enable_seqscan = off AS $$
-#variable_conflict use_variable
-DECLARE
-    last  events.time%TYPE;
-    taken boolean;
-BEGIN
-    PERFORM pg_advisory_xact_lock(1313166925, 'events'::regclass::oid::bigint::bit(32)::integer);
-    SELECT coalesce(l.position, 0) + 1, l.time, coalesce((SELECT e.version FROM events e WHERE e.stream = of ORDER BY e.version DESC LIMIT 1), 0),
-        EXISTS (SELECT 1 FROM reserved r WHERE r.id = id)
-        INTO place, last, before, taken
-        FROM (VALUES (0)) one LEFT JOIN (SELECT e.position, e.time FROM events e ORDER BY e.position DESC LIMIT 1) l ON true;
-    IF before < low OR before > high THEN
-        place := NULL;
-        RETURN;
-    END IF;
-    IF taken THEN
-        RAISE unique_violation USING CONSTRAINT = 'events_id', MESSAGE = 'the id is reserved';
-    END IF;
-    INSERT INTO events VALUES (place, of, before + 1, id, type, tags, data, metadata, greatest(clock_timestamp(), last), place);
-    IF tags IS NOT NULL THEN
-        INSERT INTO event_tags SELECT t.tag, place, type FROM json_array_elements_text(tags) t (tag);
-    END IF;
-END $$;

@@ -1,1 +1,1 @@
-DROP FUNCTION broken, first_in, first_of;
+DROP FUNCTION broken, first_match, first_of;

@@ -12,6 +12,13 @@ DECLARE
     next    bigint;
     of_type text;
 BEGIN
+    -- A few events are looked through at once.
+    IF cardinality(tags) > 1 AND upto - since < 1000 THEN
+        RETURN (SELECT min(b.position) FROM (
+            SELECT t.position FROM event_tags t WHERE t.tag = ANY (tags) AND t.position >= since AND t.position <= upto
+                AND (types IS NULL OR t.type = ANY (types))
+            GROUP BY t.position HAVING count(*) = cardinality(tags)) b);
+    END IF;
     -- Several types have no order in common: if there are tags, they are looked at where these agree.
     IF tags IS NULL OR cardinality(types) = 1 THEN
         lists := lists + 1;
@@ -42,12 +49,17 @@ BEGIN
     END LOOP;
 END $$;
 
--- first_in is first_of for the events of a stream, or of a category if there is no stream.
-CREATE FUNCTION first_in(of text, within text, tags text[], types text[], since bigint, upto bigint) RETURNS bigint
+-- first_match is first_of for the events of a stream, or of a category, or of all, as far as these are not null.
+CREATE FUNCTION first_match(of text, within text, tags text[], types text[], since bigint, upto bigint) RETURNS bigint
 LANGUAGE plpgsql STABLE AS $$
 #variable_conflict use_variable
 BEGIN
-    IF of IS NULL AND tags IS NULL AND types IS NULL THEN
+    IF of IS NULL AND within IS NULL THEN
+        IF tags IS NULL AND types IS NULL THEN
+            RETURN since;
+        END IF;
+        RETURN first_of(tags, types, since, upto);
+    ELSIF of IS NULL AND tags IS NULL AND types IS NULL THEN
         RETURN (SELECT e.position FROM events e WHERE (split_part(e.stream, '-', 1), e.position) >= (within, since)
             AND (split_part(e.stream, '-', 1), e.position) <= (within, upto) ORDER BY split_part(e.stream, '-', 1), e.position LIMIT 1);
     ELSIF of IS NULL THEN
@@ -72,7 +84,8 @@ BEGIN
 END $$;
 
 -- broken returns, for each condition that an event after both its position and since, and up to upto, breaks, the
--- first such event. Items are alternatives of conditions; their types and tags are JSON arrays or null.
+-- first such event. Items are alternatives of conditions; their types and tags are JSON arrays or null. What several
+-- items ask for alike is looked for once, from the earliest position of them: mostly, there is nothing.
 CREATE FUNCTION broken(
     since bigint, upto bigint, x_after bigint[],
     i_condition integer[], i_stream text[], i_category text[], i_types json[], i_tags json[]
@@ -80,19 +93,23 @@ CREATE FUNCTION broken(
 BEGIN
     RETURN QUERY
     SELECT f.condition, min(f.at) FROM (
-        SELECT i.condition, CASE
-            WHEN i.stream IS NULL AND i.category IS NULL AND i.types IS NULL AND i.tags IS NULL THEN i.since
-            WHEN i.stream IS NULL AND i.category IS NULL THEN first_of(i.tags, i.types, i.since, upto)
-            ELSE first_in(i.stream, i.category, i.tags, i.types, i.since, upto) END AS at
+        SELECT i.condition, CASE WHEN i.found >= i.since THEN i.found
+            WHEN i.found IS NOT NULL THEN first_match(i.stream, i.category, i.tags, i.types, i.since, upto) END AS at
         FROM (
-            SELECT u.condition, u.stream, u.category, greatest(x_after[u.condition], broken.since) + 1 AS since,
-                CASE WHEN u.types IS NOT NULL THEN ARRAY(SELECT json_array_elements_text(u.types)) END AS types,
-                CASE WHEN u.tags IS NOT NULL THEN ARRAY(SELECT json_array_elements_text(u.tags)) END AS tags
-            FROM unnest(i_condition, i_stream, i_category, i_types, i_tags) u (condition, stream, category, types, tags)
-            OFFSET 0
+            SELECT g.*, max(CASE WHEN g.nth = 1 THEN first_match(g.stream, g.category, g.tags, g.types, g.since, upto) END)
+                OVER (PARTITION BY g.kind) AS found
+            FROM (
+                SELECT k.*, row_number() OVER (PARTITION BY k.kind ORDER BY k.since) AS nth,
+                    CASE WHEN k.types_json IS NOT NULL THEN ARRAY(SELECT json_array_elements_text(k.types_json)) END AS types,
+                    CASE WHEN k.tags_json IS NOT NULL THEN ARRAY(SELECT DISTINCT json_array_elements_text(k.tags_json)) END AS tags
+                FROM (
+                    SELECT u.*, greatest(x_after[u.condition], broken.since) + 1 AS since,
+                        concat(length(u.stream), u.stream, '|', length(u.category), u.category, '|', u.types_json, '|', u.tags_json) AS kind
+                    FROM unnest(i_condition, i_stream, i_category, i_types, i_tags) u (condition, stream, category, types_json, tags_json)
+                ) k
+                WHERE k.since <= upto
+            ) g
         ) i
-        WHERE i.since <= upto
-        OFFSET 0
     ) f
     WHERE f.at IS NOT NULL
     GROUP BY f.condition;

@@ -1,1 +1,1 @@
-DROP PROCEDURE call_fire, call_commit_batch, call_append_one;
+DROP PROCEDURE call_fire, call_commit_batch, append_one;
