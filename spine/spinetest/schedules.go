@@ -78,10 +78,12 @@ func cancelsTimer(t *Trial) {
 		}
 		return write()
 	}
-	o := timers(200 * time.Millisecond)
+	const delay = 2 * time.Second // more than it takes to cancel it, on a busy server
+	o := timers(delay)
 	sp := t.Spine(t.Open(tap), spine.Config{}, o)
 	t.Put(Event("a-1", "in", 1))
 	t.Drain(sp)
+	due := time.Now().Add(delay)
 	t.Put(Event("a-1", "off", 0))
 	if next := t.Drain(sp); !next.IsZero() {
 		t.Errorf("after the cancel, Drain says that %s is next", next)
@@ -91,7 +93,7 @@ func cancelsTimer(t *Trial) {
 		if _, err := t.Store.Commit(t.Ctx, again); err != nil {
 			t.Errorf("sent again, it is %v", err)
 		}
-		time.Sleep(250 * time.Millisecond)
+		time.Sleep(time.Until(due.Add(50 * time.Millisecond)))
 		if next := t.Drain(sp); !next.IsZero() {
 			t.Errorf("after the resend, Drain says that %s is next", next)
 		}

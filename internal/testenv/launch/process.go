@@ -30,11 +30,10 @@ type host struct {
 
 // beginProcess prepares a data directory for a server.
 func beginProcess(ctx context.Context, product Product, report func(string, ...any), plan plan) (life, error) {
-	spec := product.Process
-	if dir := os.Getenv(product.Variable + "_PROGRAMS"); dir != "" {
-		spec.Dirs, spec.Asked, spec.Packages = []string{dir}, nil, nil
+	bin, err := chosenPrograms(product)
+	if bin == "" && err == nil {
+		bin, err = findPrograms(ctx, product.Process, report)
 	}
-	bin, err := findPrograms(ctx, spec, report)
 	if err != nil {
 		return nil, err
 	}

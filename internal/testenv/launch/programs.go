@@ -48,15 +48,29 @@ func programs(ctx context.Context, spec Process) (string, bool) {
 	}
 	dirs = append(dirs, filepath.SplitList(os.Getenv("PATH"))...)
 	for _, dir := range dirs {
-		lacks := func(program string) bool {
-			_, err := exec.LookPath(filepath.Join(dir, program))
-			return err != nil
-		}
-		if !slices.ContainsFunc(spec.Programs, lacks) {
+		if hasAll(dir, spec.Programs) {
 			return dir, true
 		}
 	}
 	return "", false
+}
+
+// chosenPrograms returns the directory that the environment names, or none if it names none.
+func chosenPrograms(product Product) (string, error) {
+	variable := product.Variable + "_PROGRAMS"
+	dir := os.Getenv(variable)
+	if dir != "" && !hasAll(dir, product.Process.Programs) {
+		return "", fmt.Errorf("%s=%s: it does not have the programs %v", variable, dir, product.Process.Programs)
+	}
+	return dir, nil
+}
+
+// hasAll reports whether a directory has all of some programs.
+func hasAll(dir string, programs []string) bool {
+	return !slices.ContainsFunc(programs, func(program string) bool {
+		_, err := exec.LookPath(filepath.Join(dir, program))
+		return err != nil
+	})
 }
 
 // version returns the number that is an element of path, as in /usr/lib/postgresql/17/bin.
