@@ -282,6 +282,12 @@ func (w *worker) crash() {
 func (w *worker) stop() {
 	w.tb.Helper()
 	w.signal(syscall.SIGTERM)
+	w.leave()
+}
+
+// leave waits for the end of a worker that was told to end.
+func (w *worker) leave() {
+	w.tb.Helper()
 	<-w.heard
 	if err := w.wait(); err != nil {
 		w.tb.Error(err)

@@ -36,7 +36,7 @@ type shape struct {
 // organs are an account that takes commands from the log, a clerk who notes each deposit, in order, and a mailer who
 // mails it, in any order. What they come to does not depend on who runs them.
 func (s shape) organs(broken bool) []spine.Organ {
-	policy := spine.Policy{Partitions: s.Partitions, Retry: spine.Retry{Attempts: 1}}
+	policy := spine.Policy{Partitions: s.Partitions}
 	accounts := organs.Aggregate[account]{
 		Category: "account",
 		Evolve:   organs.Evolve[account]{organs.On(func(a *account, _ deposited) { a.Deposits++ })},

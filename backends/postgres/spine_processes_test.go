@@ -69,7 +69,7 @@ func TestAProcessThatIsToldToEndHandsItsPartitionsOverAtOnce(t *testing.T) {
 	begin := time.Now()
 	b.share(heir)
 	took := time.Since(begin)
-	first.stop()
+	first.leave()
 	t.Logf("SIGTERM to process %d; process %d has all its partitions after %v, and the lease is %v", first.pid(), heir.pid(), took, config.Lease)
 	if took > config.Lease/6 {
 		t.Error("it waited for the lease")
