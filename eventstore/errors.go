@@ -32,6 +32,10 @@ var (
 	// that nothing of it was written. A Store then finds the commit that is to blame.
 	ErrRefused = errors.New("refused by the server")
 
+	// ErrUnavailable says that a read has failed because the log's server cannot be reached, or cannot work for the
+	// moment. The same read may succeed later.
+	ErrUnavailable = errors.New("the log is not available")
+
 	// ErrClosed is returned by a store after Close.
 	ErrClosed = errors.New("store is closed")
 

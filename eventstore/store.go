@@ -204,6 +204,9 @@ func (s *Store) read(ctx context.Context, q Query, r Range, yield func(Event, er
 	stored.Through = &head
 	expanded := s.upcasts.expand(q)
 	for e, err := range s.backend.Read(ctx, expanded, stored) {
+		if err != nil && ctx.Err() == nil && IsRetryable(err) {
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
 		if err != nil {
 			return err
 		}

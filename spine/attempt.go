@@ -89,9 +89,20 @@ type batchKey struct{}
 // handlers of all of them, and different values to all others. It is nil outside of a handler.
 func Batch(ctx context.Context) any { return ctx.Value(batchKey{}) }
 
-// attempt runs handlers for a batch, in a goroutine that can be given up: what came before the handler that
-// hangs is taken from it, and whatever it may still say is dropped. number counts the attempts at the first input, from 1.
+// attempt runs handlers for a batch. number counts the attempts at the first input, from 1. One that has failed because the
+// log could not be read does not count: the event is not to blame, and nothing could be committed either.
 func (l *lane) attempt(ctx context.Context, batch []Input, number int) work {
+	for {
+		w := l.once(ctx, batch, number)
+		if w.done > 0 || !errors.Is(w.err, eventstore.ErrUnavailable) || !pause(ctx, storePause) {
+			return w
+		}
+	}
+}
+
+// once runs handlers for a batch, in a goroutine that can be given up: what came before the handler that hangs is taken
+// from it, and whatever it may still say is dropped.
+func (l *lane) once(ctx context.Context, batch []Input, number int) work {
 	deadline := l.consumer.Policy.Deadline
 	if len(batch) > 1 {
 		deadline += l.batchTime() // which the others may take before the last one begins

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/necrostack/necrostack/eventstore"
 	"github.com/necrostack/necrostack/migrations"
 )
 
@@ -44,16 +45,16 @@ func connect(ctx context.Context, dsn string) (*pgxpool.Pool, error) {
 func badDSN(err error) error {
 	parse, ok := errors.AsType[*pgconn.ParseConfigError](err)
 	if !ok {
-		return errors.New("the DSN cannot be used")
+		return &eventstore.InvalidError{Field: "the DSN", Reason: "cannot be used"}
 	}
 	what := strings.TrimPrefix(parse.Error(), pgconn.NewParseConfigError(parse.ConnString, "", nil).Error())
 	what, _, _ = strings.Cut(what, " (") // what comes behind may quote
 	what, _, _ = strings.Cut(what, ":")
 	if strings.HasPrefix(what, "failed to parse as") {
-		return errors.New("the DSN: " + what + ": want postgres://user:password@host:port/database, where special characters of " +
-			"the password are percent-encoded, or host=… port=… dbname=… user=… password='…'")
+		what += ": want postgres://user:password@host:port/database, where special characters of " +
+			"the password are percent-encoded, or host=… port=… dbname=… user=… password='…'"
 	}
-	return errors.New("the DSN: " + what)
+	return &eventstore.InvalidError{Field: "the DSN", Reason: "cannot be used: " + what}
 }
 
 // prepare makes sure that the server and the schema are such as the log needs them.
