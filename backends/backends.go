@@ -6,6 +6,7 @@ package backends
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -60,8 +61,8 @@ func openPostgres(ctx context.Context, rest string, cfg eventstore.Config) (*eve
 			"write @ as %%40, / as %%2F, ? as %%3F and %% as %%25 in names and passwords", "postgres")
 	}
 	store, err := postgres.Open(ctx, "postgres://"+address, postgres.Config{Store: cfg})
-	if reason, wrong := misread(err); wrong {
-		return nil, unusable("of scheme %q is not understood: %s", "postgres", reason)
+	if wrong, is := errors.AsType[*eventstore.InvalidError](err); is {
+		return nil, unusable("of scheme %q %s", "postgres", wrong.Reason)
 	}
 	return store, err
 }

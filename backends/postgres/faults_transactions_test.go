@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/necrostack/necrostack/backends/postgres"
 	"github.com/necrostack/necrostack/eventstore"
 	"github.com/necrostack/necrostack/internal/testenv"
@@ -20,7 +19,6 @@ func transactionsRollBack(t *testing.T) {
 	t.Helper()
 	dsn := testenv.Postgres(t).Database(t)
 	l := startLoad(t, loadConfig{dsn: dsn, commits: loadCommits, calm: true})
-	s := newRollbacks(t, dsn)
 	const at = 4 // once
 	var running sync.WaitGroup
 	var appended atomic.Int64
@@ -30,11 +28,8 @@ func transactionsRollBack(t *testing.T) {
 		conn := connection(t, dsn)
 		pids = append(pids, conn.PgConn().PID())
 		running.Go(func() {
-			for ; !l.over() && !t.Failed(); appended.Add(3) {
-				// Each is decided by the log before it is rolled back, but for a deferred one.
-				if r, err := s.Append(t.Context(), "shared-1", eventstore.Any, rolledBack{}, rolledBack{}); err != nil || r.Position == 0 {
-					t.Errorf("the append that is to be rolled back: %v, %v", r, err)
-				}
+			for ; !l.over() && !t.Failed(); appended.Add(2) {
+				// Each is decided by the log before it is rolled back, or as it would be at the end.
 				for _, constraints := range []string{"DEFERRED", "IMMEDIATE"} {
 					if err := rollBack(t.Context(), conn, l.store, constraints); err != nil {
 						t.Error(err)
@@ -44,10 +39,10 @@ func transactionsRollBack(t *testing.T) {
 		})
 	}
 	running.Wait()
-	if appended.Load() < 3*at {
+	if appended.Load() < 2*at {
 		t.Error("too little was rolled back")
 	}
-	l.finish("%d appends rolled back, two thirds of them with rows of another table, on connections %v among others", appended.Load(), pids)
+	l.finish("%d appends rolled back, with rows of another table, on connections %v", appended.Load(), pids)
 }
 
 // rollBack has a transaction of its own append, and roll back.
@@ -65,37 +60,6 @@ func rollBack(ctx context.Context, conn *pgx.Conn, s *eventstore.Store, constrai
 type rolledBack struct{}
 
 func (rolledBack) EventType() string { return "rolled back" }
-
-// newRollbacks returns a store whose commits succeed, and are rolled back then: each call runs within a transaction
-// that ends with its connection.
-func newRollbacks(t *testing.T, dsn string) *eventstore.Store {
-	t.Helper()
-	cfg, err := pgxpool.ParseConfig(dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg.MaxConns = 4
-	begin := false // the store's own set-up is not part of it
-	cfg.PrepareConn = func(ctx context.Context, conn *pgx.Conn) (bool, error) {
-		if !begin {
-			return true, nil
-		}
-		_, err := conn.Exec(ctx, "BEGIN")
-		return true, err
-	}
-	p, err := pgxpool.NewWithConfig(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Close)
-	s, err := postgres.OpenPool(t.Context(), p, postgres.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	begin = true
-	return s
-}
 
 // A transaction that has begun before others, and ends long after them, holds no reader up.
 func oldTransaction(inAnotherDatabase bool) func(*testing.T) {
