@@ -68,8 +68,8 @@ func prepare(ctx context.Context, pool *pgxpool.Pool, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	if s.number < oldest {
-		return fmt.Errorf("the server is PostgreSQL %s, and the log needs 15 or newer", s.version)
+	if err := s.fit(); err != nil {
+		return err
 	}
 	for _, w := range s.warnings() {
 		cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "a setting of the server endangers the log",
@@ -171,6 +171,14 @@ func inspect(ctx context.Context, conn *pgx.Conn) (s server, err error) {
 	err = conn.QueryRow(ctx, sql, pgx.QueryExecModeExec).Scan(&s.version, &s.number, &s.recovery, &s.readOnly,
 		&s.durability.Fsync, &s.durability.FullPageWrites, &s.durability.SynchronousCommit, &s.durability.SynchronousStandbyNames)
 	return s, err
+}
+
+// fit refuses a server that is too old.
+func (s server) fit() error {
+	if s.number < oldest {
+		return fmt.Errorf("the server at %s is PostgreSQL %s, and the log needs 15 or newer", s.address, s.version)
+	}
+	return nil
 }
 
 // warnings says which settings endanger the log, and how.
