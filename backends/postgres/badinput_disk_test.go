@@ -81,7 +81,7 @@ func smallDisk(t *testing.T, admin *pgx.Conn) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.Remove(dir) })
+	t.Cleanup(func() { os.Remove(dir) }) //nolint:errcheck // an empty folder that stays harms nobody
 	if said, err := exec.CommandContext(t.Context(), "mount", "-t", "tmpfs", "-o", "size=64m,mode=1777", "tmpfs", dir).CombinedOutput(); err != nil {
 		t.Skipf("no small file system can be mounted: %v: %s", err, said)
 	}

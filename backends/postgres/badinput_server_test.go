@@ -129,7 +129,7 @@ func TestAPoolThatOthersHoldAllOf(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Release()
+		defer conn.Release() //nolint:gocritic // two, until the test ends
 	}
 	if err := appends(t, st); err != nil { // there is a reserve
 		t.Errorf("append: %v", err)
@@ -195,7 +195,7 @@ func TestHealthTellsWhatCanBeSeenAndNoSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer st.Close() //nolint:errcheck // it was looked at
+	defer st.Close()
 	if err := appends(t, st); err != nil {
 		t.Fatal(err)
 	}

@@ -87,7 +87,7 @@ func addressOf(cfg *pgx.ConnConfig) string {
 	return net.JoinHostPort(cfg.Host, strconv.Itoa(int(cfg.Port)))
 }
 
-//nolint:paralleltest // it sets the environment
+// It sets the environment, and so runs alone.
 func TestAWrongPasswordOfTheEnvironmentIsNeverEchoed(t *testing.T) {
 	good, err := pgx.ParseConfig(testenv.Postgres(t).Database(t))
 	if err != nil {
