@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 
 export BENCH ?= .
-TIMEOUT   ?= 20m
+TIMEOUT   ?= 40m
 TESTFLAGS ?=
 PEERS     ?=
 
