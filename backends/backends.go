@@ -56,10 +56,6 @@ func openPostgres(ctx context.Context, rest string, cfg eventstore.Config) (*eve
 	if !slashes {
 		return nil, unusable("of scheme %q lacks the slashes: postgres://user:password@host:port/database", "postgres")
 	}
-	if strayAt(address) {
-		return nil, unusable("of scheme %q has an @ that is not the one between password and host: "+
-			"write @ as %%40, / as %%2F, ? as %%3F and %% as %%25 in names and passwords", "postgres")
-	}
 	store, err := postgres.Open(ctx, "postgres://"+address, postgres.Config{Store: cfg})
 	if wrong, is := errors.AsType[*eventstore.InvalidError](err); is {
 		return nil, unusable("of scheme %q %s", "postgres", wrong.Reason)

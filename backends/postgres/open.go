@@ -5,14 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/necrostack/necrostack/eventstore"
 	"github.com/necrostack/necrostack/migrations"
 )
 
@@ -28,34 +26,6 @@ const (
 	// patience is how long all of that may take, if ctx does not end before.
 	patience = time.Minute
 )
-
-// connect makes a pool. It does no I/O but to read the files that the DSN names.
-func connect(ctx context.Context, dsn string) (*pgxpool.Pool, error) {
-	cfg, err := pgxpool.ParseConfig(dsn)
-	if err != nil {
-		return nil, badDSN(err)
-	}
-	if cfg.ConnConfig.ConnectTimeout == 0 {
-		cfg.ConnConfig.ConnectTimeout = connectTimeout
-	}
-	return pgxpool.NewWithConfig(ctx, cfg)
-}
-
-// badDSN says what is wrong with a DSN without quoting it: what cannot be taken apart may hold a password anywhere.
-func badDSN(err error) error {
-	parse, ok := errors.AsType[*pgconn.ParseConfigError](err)
-	if !ok {
-		return &eventstore.InvalidError{Field: "the DSN", Reason: "cannot be used"}
-	}
-	what := strings.TrimPrefix(parse.Error(), pgconn.NewParseConfigError(parse.ConnString, "", nil).Error())
-	what, _, _ = strings.Cut(what, " (") // what comes behind may quote
-	what, _, _ = strings.Cut(what, ":")
-	if strings.HasPrefix(what, "failed to parse as") {
-		what += ": want postgres://user:password@host:port/database, where special characters of " +
-			"the password are percent-encoded, or host=… port=… dbname=… user=… password='…'"
-	}
-	return &eventstore.InvalidError{Field: "the DSN", Reason: "cannot be used: " + what}
-}
 
 // prepare makes sure that the server and the schema are such as the log needs them.
 func prepare(ctx context.Context, pool *pgxpool.Pool, cfg Config) error {
@@ -110,7 +80,7 @@ func reach(ctx context.Context, pool *pgxpool.Pool) (s server, err error) {
 		case err == nil:
 			return s, nil
 		case !soon(err):
-			return s, err
+			return s, discreet(err)
 		case n == attempts:
 			return s, fmt.Errorf("%d attempts: %w", n, err)
 		}
@@ -143,13 +113,18 @@ func soon(err error) bool {
 	return errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET)
 }
 
-// acquire takes a connection from a pool, and says so if the pool had none.
+// acquire takes a connection from a pool. If ctx ends first, it says whether the pool had none, or who did not answer.
 func acquire(ctx context.Context, pool *pgxpool.Pool) (*pgxpool.Conn, error) {
 	conn, err := pool.Acquire(ctx)
-	if s := pool.Stat(); err != nil && ctx.Err() != nil && s.AcquiredConns() == s.MaxConns() {
+	if err == nil || ctx.Err() == nil {
+		return conn, err
+	}
+	if s := pool.Stat(); s.AcquiredConns() == s.MaxConns() {
 		return nil, fmt.Errorf("all %d connections of the pool are in use: %w", s.MaxConns(), err)
 	}
-	return conn, err
+	cfg := pool.Config().ConnConfig
+	_, address := pgconn.NetworkAddress(cfg.Host, cfg.Port)
+	return nil, fmt.Errorf("no connection to %s in time: %w", address, err)
 }
 
 // server is what a server says of itself.
