@@ -22,7 +22,8 @@ type Backend interface {
 	// The backend owns what the commits refer to and must not change it; the slice itself is only lent.
 	//
 	// An error is about the whole batch. It means that nothing was written, unless it is ErrOutcomeUnknown;
-	// ErrRefused asks for the batch to be sent again in halves. ctx ends only when the store is closed.
+	// ErrRefused asks for the batch to be sent again in halves. ctx ends only when the store is closed, unless the
+	// backend is a Prompt.
 	Commit(ctx context.Context, batch []Commit) ([]Outcome, error)
 
 	// Read yields copies of the events that match q within r, from one snapshot of the log, in order of
@@ -51,6 +52,14 @@ type Range struct {
 	// its snapshot (or UpTo, if smaller), or the last event's position when Limit or a break ended a forward
 	// read. No event up to there can appear any more, so a reader may go on from Through.
 	Through *Position
+}
+
+// Prompt is implemented by backends whose Commit returns soon after its ctx has ended, whatever the log's server does:
+// with ErrOutcomeUnknown, unless nothing was sent. The ctx of a commit that nothing else is written with is its caller's
+// then, and the store calls Commit where the caller waits anyway.
+type Prompt interface {
+	Backend
+	Prompt()
 }
 
 // Pulse says how far a log has come.

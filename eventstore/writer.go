@@ -15,6 +15,7 @@ import (
 // timer, so a lone commit goes out at once. It has a goroutine only while there is something to write.
 type writer struct {
 	backend Backend
+	prompt  bool // the backend is a Prompt
 	moved   *signal.Signal
 	ctx     context.Context //nolint:containedctx // the store's own: a batch must outlive each of its callers
 	cancel  context.CancelFunc
@@ -45,7 +46,8 @@ func (w *writer) take(r *request) (Result, error) {
 }
 
 func newWriter(b Backend, moved *signal.Signal) *writer {
-	w := &writer{backend: b, moved: moved}
+	_, prompt := b.(Prompt)
+	w := &writer{backend: b, prompt: prompt, moved: moved}
 	w.idle.L = &w.mu
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	return w
@@ -65,6 +67,11 @@ func (w *writer) write(ctx context.Context, c Commit) (Result, error) {
 		w.mu.Unlock()
 		return Result{}, fmt.Errorf("commit: %w", ErrClosed)
 	}
+	if !w.running && w.prompt {
+		w.running = true
+		w.mu.Unlock()
+		return w.alone(ctx, r)
+	}
 	w.queue = append(w.queue, r)
 	if !w.running {
 		w.running = true
@@ -77,6 +84,24 @@ func (w *writer) write(ctx context.Context, c Commit) (Result, error) {
 	case <-ctx.Done():
 		return w.giveUp(ctx, r)
 	}
+}
+
+// alone writes a request that nothing else is written with, where it is: the way to another goroutine and back takes a
+// good part of what a commit does. What has come meanwhile is the goroutine's.
+func (w *writer) alone(ctx context.Context, r *request) (Result, error) {
+	defer func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if len(w.queue) > 0 {
+			go w.run()
+		} else {
+			w.running = false
+			w.idle.Broadcast()
+		}
+	}()
+	w.commit(ctx, []*request{r})
+	<-r.done
+	return w.take(r)
 }
 
 // giveUp takes a request out of the queue, or reports that it is too late for that.
@@ -110,7 +135,7 @@ func (w *writer) run() {
 			return
 		}
 		w.mu.Unlock()
-		w.commit(batch)
+		w.commit(w.ctx, batch)
 		w.yield()
 	}
 }
@@ -156,19 +181,19 @@ func (w *writer) gather() []*request {
 }
 
 // commit writes a batch. One that the server refuses is halved until the commit to blame stands alone.
-func (w *writer) commit(batch []*request) {
+func (w *writer) commit(ctx context.Context, batch []*request) {
 	w.lent = w.lent[:0]
 	for _, r := range batch {
 		w.lent = append(w.lent, r.commit)
 	}
-	outcomes, err := w.backend.Commit(w.ctx, w.lent)
+	outcomes, err := w.backend.Commit(ctx, w.lent)
 	clear(w.lent)
 	if err == nil && len(outcomes) != len(batch) {
 		err = fmt.Errorf("backend %T returned %d outcomes for %d commits: %w", w.backend, len(outcomes), len(batch), ErrOutcomeUnknown)
 	}
 	if errors.Is(err, ErrRefused) && len(batch) > 1 {
-		w.commit(batch[:len(batch)/2])
-		w.commit(batch[len(batch)/2:])
+		w.commit(ctx, batch[:len(batch)/2])
+		w.commit(ctx, batch[len(batch)/2:])
 		return
 	}
 	moved := false

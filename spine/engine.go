@@ -98,11 +98,13 @@ func (s *Spine) run(ctx context.Context, d *drain) error {
 	var helpers sync.WaitGroup
 	member, endMember := context.WithCancel(work)
 	defer endMember()
+	calls, endCalls := lasting(member, lastWord)
+	defer endCalls()
 	var membership sync.WaitGroup
 	if len(s.consumers) > 0 {
 		changed := e.roster.Wait()
-		well := e.balance(run, member)
-		membership.Go(func() { e.members(run, member, changed, well) })
+		well := e.balance(run, member, calls)
+		membership.Go(func() { e.members(run, member, calls, changed, well) })
 		helpers.Go(func() { e.moveIdle(run, work) })
 	}
 	if s.deliverer != nil {
@@ -122,7 +124,7 @@ func (s *Spine) run(ctx context.Context, d *drain) error {
 	e.tail(run)
 	e.finish(run, endWork)
 	endMember()
-	membership.Wait() // or it would join again
+	membership.Wait() // or it would join again: what it has asked the server for may finish
 	e.leave(work)
 	endWork()
 	helpers.Wait()
@@ -168,14 +170,24 @@ func (e *engine) finish(run context.Context, endWork context.CancelFunc) {
 	e.wg.Wait()
 }
 
+// lasting returns a context that ends some time after another one.
+func lasting(ctx context.Context, more time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	context.AfterFunc(ctx, func() {
+		defer cancel()
+		pause(longer, more)
+	})
+	return longer, cancel
+}
+
 // leave hands everything back. No lane is left.
 func (e *engine) leave(work context.Context) {
 	if len(e.consumers) == 0 {
 		return
 	}
-	most := e.cfg.Grace
-	if work.Err() != nil {
-		most = min(most, lastWord)
+	most := lastWord
+	if work.Err() == nil {
+		most = max(most, e.cfg.Grace)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(work), most)
 	defer cancel()

@@ -11,8 +11,10 @@ import (
 )
 
 // members keeps this process alive among those that share the consumers' partitions, until work ends; and
-// shares them, until ctx ends. What has changed, and whether all was well, is since and of the last balance.
-func (e *engine) members(ctx, work context.Context, changed <-chan struct{}, well bool) {
+// shares them, until ctx ends. What has changed, and whether all was well, is since and of the last balance. Calls to the
+// store that work's end finds under way go on until calls ends: if they were cut off, nobody would know when the store has
+// done with them.
+func (e *engine) members(ctx, work, calls context.Context, changed <-chan struct{}, well bool) {
 	for {
 		wait := e.cfg.Lease / 3
 		if !well {
@@ -28,13 +30,13 @@ func (e *engine) members(ctx, work context.Context, changed <-chan struct{}, wel
 		}
 		t.Stop()
 		changed = e.roster.Wait()
-		well = e.balance(ctx, work)
+		well = e.balance(ctx, work, calls)
 	}
 }
 
 // balance shows that we live, and takes or gives up partitions until all live members have their share. It
 // reports whether the store took part.
-func (e *engine) balance(ctx, work context.Context) (well bool) {
+func (e *engine) balance(ctx, work, calls context.Context) (well bool) {
 	m := eventstore.Member{ID: e.id}
 	var ours []*consumer
 	for _, c := range e.consumers {
@@ -46,11 +48,7 @@ func (e *engine) balance(ctx, work context.Context) (well bool) {
 	if now.Sub(e.renewed) >= e.cfg.Lease {
 		e.loseAll(work, errLate)
 	}
-	most := e.cfg.Lease / 3
-	if left := e.cfg.Lease - now.Sub(e.renewed); left > 0 {
-		most = min(most, left)
-	}
-	call, cancel := context.WithTimeout(work, most)
+	call, cancel := context.WithTimeout(calls, e.renewal(now))
 	defer cancel()
 	rosters, err := e.leaser.Renew(call, m, e.cfg.Lease)
 	if err == nil && len(rosters) != len(m.Consumers) {
@@ -78,6 +76,20 @@ func (e *engine) balance(ctx, work context.Context) (well bool) {
 		well = well && settled
 	}
 	return well
+}
+
+// renewal is how long a renewal that begins now may take. The first gets a third of the lease: if its connection is
+// dead, there is time for another. That one gets all that is left, for a server that is slow would be no faster for being
+// asked once more; and so does one that comes too late for this lease, of the next.
+func (e *engine) renewal(now time.Time) time.Duration {
+	switch left := e.cfg.Lease - now.Sub(e.renewed); {
+	case left <= 0:
+		return e.cfg.Lease
+	case left > e.cfg.Lease/2:
+		return e.cfg.Lease / 3
+	default:
+		return left
+	}
 }
 
 // tend brings our lanes of a consumer into line with what the log says of it; r is nil if we do not run it. It

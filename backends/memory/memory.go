@@ -49,6 +49,7 @@ type Backend struct {
 
 var (
 	_ eventstore.Backend     = (*Backend)(nil)
+	_ eventstore.Prompt      = (*Backend)(nil)
 	_ eventstore.Waker       = (*Backend)(nil)
 	_ eventstore.Leaser      = (*Backend)(nil)
 	_ eventstore.Controller  = (*Backend)(nil)
@@ -77,6 +78,9 @@ func New() *Backend {
 
 // Close implements eventstore.Backend. The log stays readable by other stores that share the backend.
 func (b *Backend) Close() error { return nil }
+
+// Prompt implements eventstore.Prompt: nothing here takes long.
+func (b *Backend) Prompt() {}
 
 // Wait implements eventstore.Waker. It misses nothing.
 func (b *Backend) Wait(ctx context.Context, seen eventstore.Pulse) (eventstore.Pulse, error) {

@@ -8,6 +8,9 @@ import (
 	"github.com/necrostack/necrostack/eventstore"
 )
 
+// Prompt implements eventstore.Prompt: a call whose ctx ends is given up, with its connection.
+func (b *Backend) Prompt() {}
+
 // Commit implements eventstore.Backend: a batch is one call, in a transaction of its own, on a connection that nobody
 // else can hold.
 func (b *Backend) Commit(ctx context.Context, commits []eventstore.Commit) (outcomes []eventstore.Outcome, err error) {
@@ -32,8 +35,7 @@ func (b *Backend) commitBatch(ctx context.Context, commits []eventstore.Commit) 
 		return nil, err
 	}
 	var d decision
-	err = b.reserve.QueryRow(ctx, b.commitSQL, append([]any{len(commits)}, args...)...).Scan(&d.head, &d.versions, &d.codes, &d.details)
-	if err != nil {
+	if err := b.call(ctx, commitBatch, append([]any{len(commits)}, args...), &d.head, &d.versions, &d.codes, &d.details); err != nil {
 		return nil, outcome(err)
 	}
 	return batch.outcomes(d)
@@ -60,8 +62,7 @@ func (b *Backend) appendOne(ctx context.Context, a *eventstore.Append) ([]events
 	least, most := a.Expect.Bounds()
 	var before int64
 	var place *int64
-	err = b.reserve.QueryRow(ctx, b.appendSQL, string(a.Stream), int64(least), int64(most), e.ID, e.Type, tags, string(e.Data), metadata).
-		Scan(&before, &place)
+	err = b.call(ctx, appendOne, []any{string(a.Stream), int64(least), int64(most), e.ID, e.Type, tags, string(e.Data), metadata}, &before, &place)
 	if pg, ok := errors.AsType[*pgconn.PgError](err); (ok && pg.ConstraintName == "events_id") || (err == nil && place == nil) {
 		// The id may be known, and then this may be the same commit again: only the long way tells.
 		return b.commitBatch(ctx, []eventstore.Commit{{Appends: []eventstore.Append{*a}}})

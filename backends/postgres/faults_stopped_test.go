@@ -261,7 +261,7 @@ type wire struct {
 	seen   int    // whole messages
 	types  []byte // of them, but for the startup message, which is the first and has none
 	large  bool   // one has come that carries many events
-	end    int    // the number of the first Sync after it
+	end    int    // the number of the first message from it on after which the server commits: Sync, or FunctionCall
 	over   bool
 }
 
@@ -293,7 +293,6 @@ func (w *wire) take(chunk []byte) (n int) {
 		if size == 5 {
 			w.types = append(w.types, w.header[0])
 		}
-		w.large = w.large || w.body > 1<<19
 		w.body = int(binary.BigEndian.Uint32(w.header[size-4:])) - 4
 		w.left = w.body
 	} else {
@@ -304,7 +303,9 @@ func (w *wire) take(chunk []byte) (n int) {
 		w.over = true
 	}
 	if w.left == 0 {
-		if w.seen++; w.large && w.end == 0 && w.header[0] == 'S' {
+		w.seen++
+		w.large = w.large || w.body > 1<<19
+		if w.large && w.end == 0 && (w.header[0] == 'S' || w.header[0] == 'F') {
 			w.end = w.seen
 		}
 		w.header = w.header[:0]

@@ -32,10 +32,9 @@ type news struct {
 
 	mu      sync.Mutex
 	pending bool // something is to be announced
-	running bool // somebody is at it, and has the rest for itself
-
-	asked  time.Time
-	others bool // another process listens
+	running bool // somebody is at it
+	asked   time.Time
+	others  bool // another process listens, as of asked
 }
 
 const (
@@ -59,50 +58,45 @@ func (n *news) close() {
 	n.ended.Wait()
 }
 
-// announce has it announced that something was committed. It does not wait for that.
+// announce has it announced that something was committed, if anybody listened a second ago: whoever begins to listen
+// looks for what was there before. It does not wait for that.
 func (n *news) announce() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.pending = true
-	if !n.running && n.ctx.Err() == nil {
+	if !n.running && n.ctx.Err() == nil && (n.others || time.Since(n.asked) >= asking) {
 		n.running = true
 		n.ended.Go(n.send)
 	}
 }
 
-// send announces until there is nothing more to announce.
+// send announces until there is nothing more to announce, or nobody to hear it.
 func (n *news) send() {
-	for {
-		if !n.wanted() {
-			// Whoever begins to listen looks for what was there before.
-			n.mu.Lock()
-			n.running = false
-			n.mu.Unlock()
-			return
-		}
-		n.mu.Lock()
-		if !n.pending || n.ctx.Err() != nil {
-			n.running = false
-			n.mu.Unlock()
-			return
-		}
-		n.pending = false
-		n.mu.Unlock()
+	for n.next() {
 		// What fails here is found by looking.
 		_, _ = n.b.reserve.Exec(n.ctx, "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, '')", n.channel)
 		pause(n.ctx, gap)
 	}
 }
 
-// wanted reports whether another process listens, as of a second ago at most.
-func (n *news) wanted() bool {
+// next reports whether there is something to announce, and somebody to hear it. If not, send is over.
+func (n *news) next() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	if now := time.Now(); now.Sub(n.asked) >= asking {
-		n.asked = now
+		n.mu.Unlock()
+		var others bool
 		// If that fails, an announcement would, too.
-		err := n.b.reserve.QueryRow(n.ctx, n.b.sql(`SELECT EXISTS (SELECT 1 FROM @listeners WHERE id <> $1 AND until > clock_timestamp())`), n.id).Scan(&n.others)
-		n.others = n.others && err == nil
+		err := n.b.reserve.QueryRow(n.ctx, n.b.sql(`SELECT EXISTS (SELECT 1 FROM @listeners WHERE id <> $1 AND until > clock_timestamp())`), n.id).Scan(&others)
+		n.mu.Lock()
+		n.asked, n.others = now, others && err == nil
 	}
-	return n.others
+	if !n.pending || !n.others || n.ctx.Err() != nil {
+		n.running = false
+		return false
+	}
+	n.pending = false
+	return true
 }
 
 // listen begins to listen, once.

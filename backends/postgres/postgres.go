@@ -1,7 +1,7 @@
 // Package postgres keeps a log in PostgreSQL, from version 15, with jackc/pgx.
 //
 // Commits are put into order by one advisory lock, which is never held while the server waits for a client: a whole
-// batch is one call of a function. So positions have no gaps, conditions are decided exactly, and no other transaction
+// batch is one message. So positions have no gaps, conditions are decided exactly, and no other transaction
 // on the server can hold readers up. The tables and functions are in package migrations.
 package postgres
 
@@ -32,16 +32,18 @@ type Backend struct {
 	pool    *pgxpool.Pool // for reads
 	owned   bool          // the pool is ours to close
 	reserve *pgxpool.Pool // for whatever must not wait for those who hold all of the pool
-	schema  string
+	log     string        // its schema
+	schema  string        // the same before a name
 	wake    signal.Signal // something may have been committed
 	news    news
 	shapes  sync.Map // of queries: *statements by source.text
 
-	commitSQL, appendSQL, stageSQL string
+	stageSQL string
 }
 
 var (
 	_ eventstore.Backend     = (*Backend)(nil)
+	_ eventstore.Prompt      = (*Backend)(nil)
 	_ eventstore.Waker       = (*Backend)(nil)
 	_ eventstore.Leaser      = (*Backend)(nil)
 	_ eventstore.Controller  = (*Backend)(nil)
@@ -99,10 +101,8 @@ func New(ctx context.Context, pool *pgxpool.Pool, cfg Config) (*Backend, error) 
 	if err != nil {
 		return nil, fmt.Errorf("open postgres: %w", err)
 	}
-	b := &Backend{pool: pool, reserve: reserve, schema: pgx.Identifier{cfg.Schema}.Sanitize() + "."}
+	b := &Backend{pool: pool, reserve: reserve, log: cfg.Schema, schema: pgx.Identifier{cfg.Schema}.Sanitize() + "."}
 	b.news.init(b, cfg.Schema)
-	b.commitSQL = b.sql("CALL @call_commit_batch($1, " + params(2) + ", NULL, NULL, NULL, NULL)")
-	b.appendSQL = b.sql("CALL @append_one($1, $2, $3, $4, $5, $6::json, $7::json, $8::json, NULL, NULL)")
 	b.stageSQL = b.sql("INSERT INTO @staged (" + batchColumns + ") VALUES (" + params(1) + ")")
 	return b, nil
 }

@@ -14,7 +14,7 @@ import (
 // Fire implements eventstore.Scheduler.
 func (b *Backend) Fire(ctx context.Context, limit int) (fired int, next time.Time, err error) {
 	var due *time.Time
-	if err := b.reserve.QueryRow(ctx, b.sql(`CALL @call_fire($1, NULL, NULL)`), limit).Scan(&fired, &due); err != nil {
+	if err := b.call(ctx, fire, []any{limit}, &fired, &due); err != nil {
 		return 0, next, classify(err)
 	}
 	if fired > 0 {

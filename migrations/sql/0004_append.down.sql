@@ -1,1 +1,1 @@
-DROP FUNCTION write_events;
+DROP FUNCTION append_one, write_events, not_this_log;

@@ -1,1 +1,1 @@
-DROP FUNCTION broken, first_match, first_of;
+DROP FUNCTION items, broken, first_match, first_of;

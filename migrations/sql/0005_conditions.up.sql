@@ -84,8 +84,9 @@ BEGIN
 END $$;
 
 -- broken returns, for each condition that an event after both its position and since, and up to upto, breaks, the
--- first such event. Items are alternatives of conditions; their types and tags are JSON arrays or null. What several
--- items ask for alike is looked for once, from the earliest position of them: mostly, there is nothing.
+-- first such event. Items are alternatives of conditions; their types and tags are JSON arrays or null. Most items are one
+-- tag, or one type, and an index has the answer. What several of the others ask for alike is looked for once, from the
+-- earliest position of them: mostly, there is nothing.
 CREATE FUNCTION broken(
     since bigint, upto bigint, x_after bigint[],
     i_condition integer[], i_stream text[], i_category text[], i_types json[], i_tags json[]
@@ -93,24 +94,44 @@ CREATE FUNCTION broken(
 BEGIN
     RETURN QUERY
     SELECT f.condition, min(f.at) FROM (
-        SELECT i.condition, CASE WHEN i.found >= i.since THEN i.found
-            WHEN i.found IS NOT NULL THEN first_match(i.stream, i.category, i.tags, i.types, i.since, upto) END AS at
+        SELECT i.condition, CASE
+            WHEN i.types_json IS NULL THEN (SELECT t.position FROM event_tags t
+                WHERE t.tag = i.tags_json ->> 0 AND t.position >= i.lowest AND t.position <= upto ORDER BY t.position LIMIT 1)
+            ELSE (SELECT e.position FROM events e WHERE (e.type, e.position) >= (i.types_json ->> 0, i.lowest)
+                AND (e.type, e.position) <= (i.types_json ->> 0, upto) ORDER BY e.type, e.position LIMIT 1) END AS at
+        FROM items(since, upto, x_after, i_condition, i_stream, i_category, i_types, i_tags) i
+        WHERE i.plain
+        UNION ALL
+        SELECT i.condition, CASE WHEN i.found >= i.lowest THEN i.found
+            WHEN i.found IS NOT NULL THEN first_match(i.stream, i.category, i.tags, i.types, i.lowest, upto) END
         FROM (
-            SELECT g.*, max(CASE WHEN g.nth = 1 THEN first_match(g.stream, g.category, g.tags, g.types, g.since, upto) END)
+            SELECT g.*, max(CASE WHEN g.nth = 1 THEN first_match(g.stream, g.category, g.tags, g.types, g.lowest, upto) END)
                 OVER (PARTITION BY g.kind) AS found
             FROM (
-                SELECT k.*, row_number() OVER (PARTITION BY k.kind ORDER BY k.since) AS nth,
+                SELECT k.*, row_number() OVER (PARTITION BY k.kind ORDER BY k.lowest) AS nth,
                     CASE WHEN k.types_json IS NOT NULL THEN ARRAY(SELECT json_array_elements_text(k.types_json)) END AS types,
                     CASE WHEN k.tags_json IS NOT NULL THEN ARRAY(SELECT DISTINCT json_array_elements_text(k.tags_json)) END AS tags
                 FROM (
-                    SELECT u.*, greatest(x_after[u.condition], broken.since) + 1 AS since,
-                        concat(length(u.stream), u.stream, '|', length(u.category), u.category, '|', u.types_json, '|', u.tags_json) AS kind
-                    FROM unnest(i_condition, i_stream, i_category, i_types, i_tags) u (condition, stream, category, types_json, tags_json)
+                    SELECT u.*, concat(length(u.stream), u.stream, '|', length(u.category), u.category, '|', u.types_json, '|', u.tags_json) AS kind
+                    FROM items(since, upto, x_after, i_condition, i_stream, i_category, i_types, i_tags) u
+                    WHERE NOT u.plain
                 ) k
-                WHERE k.since <= upto
             ) g
         ) i
     ) f
     WHERE f.at IS NOT NULL
     GROUP BY f.condition;
 END $$;
+
+-- items returns what conditions ask about events in [since, upto]; plain are those that ask for one tag, or for one type.
+CREATE FUNCTION items(
+    since bigint, upto bigint, x_after bigint[],
+    i_condition integer[], i_stream text[], i_category text[], i_types json[], i_tags json[]
+) RETURNS TABLE (condition integer, stream text, category text, types_json json, tags_json json, lowest bigint, plain boolean)
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT u.condition, u.stream, u.category, u.types_json, u.tags_json, s.lowest,
+        u.stream IS NULL AND u.category IS NULL AND coalesce(json_array_length(u.types_json), 0) + coalesce(json_array_length(u.tags_json), 0) = 1
+    FROM unnest(i_condition, i_stream, i_category, i_types, i_tags) u (condition, stream, category, types_json, tags_json),
+        LATERAL (SELECT greatest(x_after[u.condition], since) + 1 AS lowest) s
+    WHERE s.lowest <= upto
+$$;

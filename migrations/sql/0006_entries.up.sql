@@ -1,11 +1,18 @@
 -- What is rare of a batch: rest is an array of objects: commit, and any of deliveries, acks, returns, parks, unparks,
 -- redrives, schedules, cancels.
 
+-- rest_list returns what the lists of a kind have, each with its commit and its place in the list. Each list is taken out
+-- once, not for every one of its elements.
+CREATE FUNCTION rest_list(rest json, kind text) RETURNS TABLE (commit integer, v json, ord bigint) LANGUAGE sql IMMUTABLE AS $$
+    SELECT o.commit, l.v, l.ord
+    FROM (SELECT (r ->> 'commit')::integer AS commit, r -> kind AS list FROM json_array_elements(rest) r OFFSET 0) o,
+        json_array_elements(o.list) WITH ORDINALITY l (v, ord)
+$$;
+
 CREATE FUNCTION rest_schedules(rest json) RETURNS TABLE (commit integer, ord bigint, id uuid, due timestamptz, stream text, events json)
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT (o ->> 'commit')::integer, s.ord, (s.v ->> 'id')::uuid, (s.v ->> 'due')::timestamptz, s.v ->> 'stream', s.v -> 'events'
-    FROM json_array_elements(rest) o, json_array_elements(o -> 'schedules') WITH ORDINALITY s (v, ord)
-    WHERE o -> 'schedules' IS NOT NULL
+    SELECT s.commit, s.ord, (s.v ->> 'id')::uuid, (s.v ->> 'due')::timestamptz, s.v ->> 'stream', s.v -> 'events'
+    FROM rest_list(rest, 'schedules') s
 $$;
 
 -- lock_rest locks the rows that a batch is about, kind by kind and in the order of their keys, and tells readers to
@@ -16,27 +23,21 @@ DECLARE
     foreign_unparks uuid[];
 BEGIN
     PERFORM 1 FROM deliveries d WHERE d.id IN (
-        SELECT (v ->> 'id')::uuid FROM json_array_elements(rest) o, json_array_elements(o -> 'acks') v WHERE o -> 'acks' IS NOT NULL
-        UNION ALL
-        SELECT (v ->> 'id')::uuid FROM json_array_elements(rest) o, json_array_elements(o -> 'returns') v WHERE o -> 'returns' IS NOT NULL
+        SELECT (a.v ->> 'id')::uuid FROM rest_list(rest, 'acks') a
+        UNION ALL SELECT (r.v ->> 'id')::uuid FROM rest_list(rest, 'returns') r
     ) ORDER BY d.consumer, d.id FOR UPDATE;
     PERFORM 1 FROM parked p WHERE p.id IN (
-        SELECT (v ->> 'id')::uuid FROM json_array_elements(rest) o, json_array_elements(o -> 'parks') v WHERE o -> 'parks' IS NOT NULL
-        UNION ALL
-        SELECT v::uuid FROM json_array_elements(rest) o, json_array_elements_text(o -> 'unparks') v WHERE o -> 'unparks' IS NOT NULL
-        UNION ALL
-        SELECT v::uuid FROM json_array_elements(rest) o, json_array_elements_text(o -> 'redrives') v WHERE o -> 'redrives' IS NOT NULL
+        SELECT (k.v ->> 'id')::uuid FROM rest_list(rest, 'parks') k
+        UNION ALL SELECT (u.v #>> '{}')::uuid FROM rest_list(rest, 'unparks') u
+        UNION ALL SELECT (r.v #>> '{}')::uuid FROM rest_list(rest, 'redrives') r
     ) ORDER BY p.id FOR UPDATE;
-    PERFORM 1 FROM schedules s WHERE s.id IN (
-        SELECT v::uuid FROM json_array_elements(rest) o, json_array_elements_text(o -> 'cancels') v WHERE o -> 'cancels' IS NOT NULL
-    ) ORDER BY s.id FOR UPDATE;
+    PERFORM 1 FROM schedules s WHERE s.id IN (SELECT (c.v #>> '{}')::uuid FROM rest_list(rest, 'cancels') c) ORDER BY s.id FOR UPDATE;
 
     -- Operators' doings. The counters of consumers are locked like everything else, before the log.
-    SELECT array_agg(v::uuid) INTO foreign_unparks
-    FROM json_array_elements(rest) o, json_array_elements_text(coalesce(o -> 'redrives', '[]')) v;
-    SELECT foreign_unparks || array_agg(v::uuid) INTO foreign_unparks
-    FROM json_array_elements(rest) o, json_array_elements_text(coalesce(o -> 'unparks', '[]')) v
-    WHERE NOT (o ->> 'commit')::integer = ANY (c_commit);
+    SELECT array_agg(f.id) INTO foreign_unparks FROM (
+        SELECT (r.v #>> '{}')::uuid AS id FROM rest_list(rest, 'redrives') r
+        UNION ALL SELECT (u.v #>> '{}')::uuid FROM rest_list(rest, 'unparks') u WHERE NOT u.commit = ANY (c_commit)
+    ) f;
     IF cardinality(foreign_unparks) > 0 THEN
         PERFORM 1 FROM consumers c WHERE c.name IN (SELECT p.consumer FROM parked p WHERE p.id = ANY (foreign_unparks))
             ORDER BY c.name FOR UPDATE;
@@ -52,17 +53,13 @@ END $$;
 
 -- rest_gone lists deliveries that are not the committer's any more, and parked entries that are gone.
 CREATE FUNCTION rest_gone(rest json) RETURNS TABLE (commit integer, about json) LANGUAGE sql STABLE AS $$
-    SELECT (o ->> 'commit')::integer, json_build_object('consumer', a.v ->> 'consumer', 'entry', a.v ->> 'id')
-    FROM json_array_elements(rest) o, LATERAL (
-        SELECT v FROM json_array_elements(coalesce(o -> 'acks', '[]')) v
-        UNION ALL SELECT v FROM json_array_elements(coalesce(o -> 'returns', '[]')) v
-    ) a
+    SELECT a.commit, json_build_object('consumer', a.v ->> 'consumer', 'entry', a.v ->> 'id')
+    FROM (SELECT * FROM rest_list(rest, 'acks') UNION ALL SELECT * FROM rest_list(rest, 'returns')) a
     WHERE NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.consumer = a.v ->> 'consumer' AND d.id = (a.v ->> 'id')::uuid
         AND d.attempt = (a.v ->> 'attempt')::integer AND d.held)
     UNION ALL
-    SELECT (o ->> 'commit')::integer, json_build_object('entry', u)
-    FROM json_array_elements(rest) o, json_array_elements_text(coalesce(o -> 'unparks', '[]')) u
-    WHERE NOT EXISTS (SELECT 1 FROM parked p WHERE p.id = u::uuid)
+    SELECT u.commit, json_build_object('entry', u.v #>> '{}') FROM rest_list(rest, 'unparks') u
+    WHERE NOT EXISTS (SELECT 1 FROM parked p WHERE p.id = (u.v #>> '{}')::uuid)
 $$;
 
 -- write_rest writes what is rare, but for that of refused commits.
@@ -129,13 +126,16 @@ END $$;
 
 -- fire moves due schedules into the log, each together with its removal. Whoever comes second waits for the first, and
 -- fires what is left.
-CREATE FUNCTION fire(most integer) RETURNS TABLE (fired integer, next timestamptz)
+CREATE FUNCTION fire(log text, most integer, OUT fired integer, OUT next timestamptz)
 LANGUAGE plpgsql SET search_path FROM CURRENT SET jit = off SET enable_seqscan = off AS $$
 DECLARE
     ids  uuid[];
     head bigint;
     r    record;
 BEGIN
+    IF log <> current_schema() THEN
+        PERFORM not_this_log(log);
+    END IF;
     SELECT array_agg(q.id ORDER BY q.due, q.made) INTO ids FROM (
         SELECT s.id, s.due, s.made FROM schedules s WHERE s.due <= clock_timestamp() ORDER BY s.due, s.made LIMIT most FOR UPDATE
     ) q;
@@ -161,5 +161,6 @@ BEGIN
         ), r.stream, r.nth, r.first, r.id, r.type, r.tags, r.data, r.metadata);
         UPDATE schedules s SET due = NULL, events = NULL WHERE s.id = ANY (ids);
     END IF;
-    RETURN QUERY SELECT coalesce(cardinality(ids), 0), (SELECT min(s.due) FROM schedules s WHERE s.due IS NOT NULL);
+    fired := coalesce(cardinality(ids), 0);
+    SELECT min(s.due) INTO next FROM schedules s WHERE s.due IS NOT NULL;
 END $$;

@@ -8,7 +8,7 @@
 -- Rows are locked first, kind by kind and in the order of their keys; the log's lock comes last, and is taken only if
 -- there are events. Conditions are tried before it, too, so that little is left to look at under it.
 CREATE FUNCTION commit_batch(
-    n integer, s_stream text[],
+    log text, n integer, s_stream text[],
     x_commit integer[], x_stream integer[], x_least bigint[], x_most bigint[],
     e_commit integer[], e_stream integer[], e_nth integer[], e_first integer[],
     e_id uuid[], e_type text[], e_tags json[], e_data json[], e_metadata json[],
@@ -22,8 +22,12 @@ DECLARE
     refused boolean[] := array_fill(false, ARRAY[n]); -- nothing of it is written, for whatever reason
     seen    bigint := 0;                              -- conditions have been tried up to here
     r       record;
-    breaks  record;
+    breaks  integer[];                                -- conditions that were found to be,
+    breaker bigint[];                                 -- and by which events
 BEGIN
+    IF log <> current_schema() THEN
+        PERFORM not_this_log(log);
+    END IF;
     IF cardinality(c_commit) > 0 THEN
         PERFORM 1 FROM partitions p JOIN unnest(c_consumer, c_partition) c (consumer, partition)
             ON p.consumer = c.consumer AND p.partition = c.partition ORDER BY p.consumer, p.partition FOR UPDATE OF p;
@@ -35,7 +39,7 @@ BEGIN
     details := array_fill(NULL::json, ARRAY[n]);
     IF cardinality(u_commit) > 0 THEN
         SELECT coalesce(max(e.position), 0) INTO seen FROM events e;
-        SELECT array_agg(b.condition) AS condition, array_agg(b.at) AS at INTO breaks
+        SELECT array_agg(b.condition), array_agg(b.at) INTO breaks, breaker
             FROM broken(0, seen, u_after, i_condition, i_stream, i_category, i_types, i_tags) b;
     END IF;
     IF cardinality(e_id) > 0 OR rest IS NOT NULL AND EXISTS (SELECT 1 FROM rest_schedules(rest)) THEN
@@ -96,10 +100,10 @@ BEGIN
             details[r.commit] := json_build_object('expectation', r.ord, 'version', r.version, 'stream', s_stream[x_stream[r.ord]]);
         END LOOP;
     END IF;
-    IF cardinality(u_commit) > 0 THEN
+    IF breaks IS NOT NULL OR head > seen AND cardinality(u_commit) > 0 THEN
         FOR r IN
             SELECT o.condition, min(o.at) AS at FROM (
-                SELECT * FROM unnest(breaks.condition, breaks.at) b (condition, at)
+                SELECT * FROM unnest(breaks, breaker) b (condition, at)
                 UNION ALL SELECT * FROM broken(seen, head, u_after, i_condition, i_stream, i_category, i_types, i_tags)
             ) o GROUP BY o.condition ORDER BY o.condition
         LOOP
@@ -112,9 +116,8 @@ BEGIN
 
     -- What is left is written.
     IF true = ANY (refused) THEN
-        SELECT array_agg(k.stream ORDER BY k.ord) AS stream, array_agg(k.nth ORDER BY k.ord) AS nth, array_agg(k.first ORDER BY k.ord) AS first,
-            array_agg(k.id ORDER BY k.ord) AS id, array_agg(k.type ORDER BY k.ord) AS type, array_agg(k.tags ORDER BY k.ord) AS tags,
-            array_agg(k.data ORDER BY k.ord) AS data, array_agg(k.metadata ORDER BY k.ord) AS metadata
+        SELECT array_agg(k.stream) AS stream, array_agg(k.nth) AS nth, array_agg(k.first) AS first, array_agg(k.id) AS id,
+            array_agg(k.type) AS type, array_agg(k.tags) AS tags, array_agg(k.data) AS data, array_agg(k.metadata) AS metadata
         INTO r FROM (
             SELECT e.*, row_number() OVER (PARTITION BY e.stream ORDER BY e.ord)::integer AS nth,
                 min(e.place) OVER (PARTITION BY e.commit)::integer AS first
@@ -124,6 +127,7 @@ BEGIN
                     WITH ORDINALITY u (commit, stream, id, type, tags, data, metadata, ord)
                 WHERE NOT refused[u.commit]
             ) e
+            ORDER BY e.ord
         ) k;
         IF r.id IS NOT NULL THEN
             PERFORM write_events(head, s_stream, versions, r.stream, r.nth, r.first, r.id, r.type,

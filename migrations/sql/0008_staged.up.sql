@@ -57,7 +57,7 @@ BEGIN
     -- Had somebody made constraints immediate, the log's lock would be held while the server waits for its client.
     PERFORM set_config('idle_in_transaction_session_timeout', '1s', true);
     BEGIN
-        SELECT * INTO r FROM commit_batch(1, NEW.s_stream, NEW.x_commit, NEW.x_stream, NEW.x_least, NEW.x_most,
+        SELECT * INTO r FROM commit_batch(current_schema(), 1, NEW.s_stream, NEW.x_commit, NEW.x_stream, NEW.x_least, NEW.x_most,
             NEW.e_commit, NEW.e_stream, NEW.e_nth, NEW.e_first, NEW.e_id, NEW.e_type, NEW.e_tags, NEW.e_data, NEW.e_metadata,
             NEW.c_commit, NEW.c_consumer, NEW.c_partition, NEW.c_epoch, NEW.c_from, NEW.c_to,
             NEW.u_commit, NEW.u_after, NEW.i_condition, NEW.i_stream, NEW.i_category, NEW.i_types, NEW.i_tags, NEW.rest);

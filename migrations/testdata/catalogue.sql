@@ -35,8 +35,8 @@ WITH here AS (
         CASE WHEN p.proisstrict THEN 'strict' END, CASE WHEN p.prosecdef THEN 'security definer' END,
         CASE p.proparallel WHEN 's' THEN 'parallel safe' WHEN 'r' THEN 'parallel restricted' END,
         CASE WHEN p.proconfig IS NOT NULL THEN 'set ' || array_to_string(p.proconfig, ', ') END,
-        'body ' || left(encode(sha256(convert_to(replace(replace(replace(p.prosrc, 'FROM ' || quote_ident($1) || '.', 'FROM '), 'INTO ' || quote_ident($1) || '.', 'INTO '),
-            quote_literal(quote_ident($1) || '.events'), '''events'''), 'UTF8')), 'hex'), 16))
+        'body ' || left(encode(sha256(convert_to(regexp_replace(replace(replace(p.prosrc, quote_literal(quote_ident($1) || '.events'), '''events'''),
+            quote_literal($1), '@'), '(FROM|INTO|PERFORM) ' || regexp_replace(quote_ident($1), '(\W)', '\\\1', 'g') || '\.', '\1 ', 'g'), 'UTF8')), 'hex'), 16))
     FROM pg_proc p JOIN here h ON h.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang
     UNION ALL
     SELECT 7, concat_ws(' ', 'grant', c.relname, array_to_string(c.relacl, ', '))

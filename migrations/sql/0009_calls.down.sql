@@ -1,1 +1,0 @@
-DROP PROCEDURE call_fire, call_commit_batch, append_one;
