@@ -190,12 +190,15 @@ func quota(consumer string, n int, members []string, member string) int {
 func (e *engine) share(ctx, work, call context.Context, c *consumer, s *shape, r *eventstore.Roster) error {
 	due := quota(c.Name, len(r.Partitions), r.Members, e.id)
 	var mine []*lane
-	var free []int
+	var kept, free []int // kept are ours still, for all that the log knows: their lanes have ended because we were late
 	e.mu.Lock()
 	for n, p := range r.Partitions {
-		if l := e.lanes[laneKey{c.Name, n}]; l != nil {
+		switch l := e.lanes[laneKey{c.Name, n}]; {
+		case l != nil:
 			mine = append(mine, l)
-		} else if p.Owner == "" || p.Owner == e.id {
+		case p.Owner == e.id:
+			kept = append(kept, n)
+		case p.Owner == "":
 			free = append(free, n)
 		}
 	}
@@ -203,7 +206,19 @@ func (e *engine) share(ctx, work, call context.Context, c *consumer, s *shape, r
 	for _, l := range mine[min(due, len(mine)):] {
 		l.stop() // it hands itself back
 	}
-	if want := min(due-len(mine), len(free)); want > 0 {
+	want := max(0, due-len(mine))
+	if more := len(kept) - want; more > 0 { // nobody else would take them as long as we live
+		leases := make([]eventstore.Lease, more)
+		for i, n := range kept[want:] {
+			leases[i] = eventstore.Lease{Consumer: c.Name, Partition: n, Epoch: r.Partitions[n].Epoch}
+		}
+		if err := e.leaser.Release(call, e.id, leases); err != nil {
+			return err
+		}
+		kept = kept[:want]
+	}
+	free = append(kept, free...)
+	if want = min(want, len(free)); want > 0 {
 		leases, err := e.leaser.Claim(call, e.id, c.Name, s.generation, free[:want])
 		if err != nil {
 			return err

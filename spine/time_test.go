@@ -318,3 +318,44 @@ func TestEveryTwoCommitsMayBeDisturbed(t *testing.T) {
 	t.Parallel()
 	spinetest.DisturbPairs(t, inMemory, synctest.Test)
 }
+
+// late is a connection to the log over which no lease can be renewed for a time.
+type late struct {
+	*spinetest.Tap
+
+	from, until time.Time
+}
+
+func (l *late) Renew(ctx context.Context, m eventstore.Member, ttl time.Duration) ([]eventstore.Roster, error) {
+	if now := time.Now(); now.After(l.from) && now.Before(l.until) {
+		return nil, errors.New("no connection")
+	}
+	return l.Tap.Renew(ctx, m, ttl)
+}
+
+// A process whose leases have run out unnoticed is still the owner of its partitions, for all that the log knows, when it
+// is back. It takes up its share of them, and lets go of the others, which nobody else could take as long as it lives.
+func TestProcessThatWasLateSharesWhatItStillOwns(t *testing.T) {
+	t.Parallel()
+	virtual(t, func(t *spinetest.Trial) {
+		const lease = 15 * time.Second
+		start := time.Now()
+		l := &late{Tap: t.Tap(), from: start.Add(time.Second), until: start.Add(lease)}
+		organ := func() spine.Organ { return spinetest.On("organ", "in", spinetest.Copy("copy.", "mid")) }
+		first := t.Spine(t.Open(l), spine.Config{Lease: lease}, organ())
+		t.Start(first)
+		second := t.Spine(t.Open(t.Tap()), spine.Config{Lease: lease}, organ())
+		time.Sleep(lease - 2*time.Second)
+		t.Start(second) // it looks again when the first is back
+		time.Sleep(2 * lease)
+		lanes := func(sp *spine.Spine) int { return sp.Stats().Organs[0].Lanes }
+		if a, b := lanes(first), lanes(second); a != 8 || b != 8 {
+			t.Errorf("of 16 partitions, the process that was late works %d, and the other %d", a, b)
+		}
+		for _, p := range t.Roster("organ").Partitions {
+			if p.Owner == "" {
+				t.Error("a partition has no owner")
+			}
+		}
+	})
+}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/necrostack/necrostack/backends/memory"
 	"github.com/necrostack/necrostack/backends/postgres"
@@ -66,9 +67,37 @@ func (b *bank) until(what string, is func() bool) {
 		select {
 		case <-tick.C:
 		case <-b.ctx.Done():
-			b.Fatalf("it never came to this: %s", what)
+			b.Fatalf("it never came to this: %s; there are %s", what, b.progress())
 		}
 	}
+}
+
+// progress says how far the organs are, and who works them.
+func (b *bank) progress() string {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(b.ctx), 10*time.Second)
+	defer cancel()
+	var text strings.Builder
+	for _, q := range []string{
+		"SELECT type, count(*)::text FROM necrostack.events GROUP BY 1 ORDER BY 1",
+		"SELECT 'parked for ' || consumer, count(*)::text FROM necrostack.parked GROUP BY 1 ORDER BY 1",
+		"SELECT 'deliveries of ' || consumer || ', held: ' || held, count(*)::text FROM necrostack.deliveries GROUP BY 1 ORDER BY 1",
+		"SELECT 'checkpoint of ' || consumer, min(position) || ' … ' || max(position) FROM necrostack.checkpoints GROUP BY 1 ORDER BY 1",
+		"SELECT 'member ' || id || ' lives', (expires > clock_timestamp())::text FROM necrostack.members ORDER BY 1",
+		"SELECT consumer || ' by ' || coalesce(owner, 'nobody'), string_agg(partition || '@' || epoch, ' ' ORDER BY partition) FROM necrostack.partitions GROUP BY 1 ORDER BY 1",
+	} {
+		rows, err := b.pool.Query(ctx, q)
+		if err != nil {
+			return err.Error()
+		}
+		var what, n string
+		if _, err := pgx.ForEachRow(rows, []any{&what, &n}, func() error {
+			_, err := fmt.Fprintf(&text, "%s: %s; ", what, n)
+			return err
+		}); err != nil {
+			return err.Error()
+		}
+	}
+	return text.String()
 }
 
 // post puts n commands into the log. What is not known to be there is sent again.
@@ -228,9 +257,10 @@ func (b *bank) start(c workerConfig) *worker {
 	}
 	w := &worker{child: spawn(b.T, "worker", c), config: c, heard: make(chan struct{}), lanes: map[string]int{}}
 	b.Cleanup(func() { // after it has ended
-		if b.Failed() {
+		if w.mu.Lock(); b.Failed() {
 			b.Logf("process %d: partitions %v, reports %+v, errors %s", w.pid(), w.lanes, w.said, w.errors.String())
 		}
+		w.mu.Unlock()
 	})
 	go w.listen()
 	return w
