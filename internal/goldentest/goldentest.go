@@ -13,6 +13,9 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
+// Updating reports whether files are to be written anew, for tests that keep more than a text.
+func Updating() bool { return *update }
+
 // Check fails the test if got differs from what testdata/name holds.
 func Check(t testing.TB, name, got string) {
 	t.Helper()

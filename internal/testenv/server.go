@@ -91,11 +91,12 @@ func (s *OwnServer) Resume(tb testing.TB) {
 	s.act(tb, s.launched.Resume)
 }
 
-// Dump returns a dump of a database of the server, made by the program that comes with it.
-func (s *OwnServer) Dump(tb testing.TB, dsn string) (dump []byte) {
+// Dump returns a dump of a database of the server, made by the program that comes with it. Options are more arguments of
+// that program.
+func (s *OwnServer) Dump(tb testing.TB, dsn string, options ...string) (dump []byte) {
 	tb.Helper()
 	s.act(tb, func(ctx context.Context) (err error) {
-		dump, err = s.launched.Dump(ctx, dsn)
+		dump, err = s.launched.Dump(ctx, dsn, options...)
 		return err
 	})
 	return dump

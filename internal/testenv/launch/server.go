@@ -81,9 +81,9 @@ func (s *Server) Pids(ctx context.Context) ([]int, error) {
 	return pids, s.fault("listing the processes of", err)
 }
 
-// Dump returns a dump of a database of the server.
-func (s *Server) Dump(ctx context.Context, dsn string) ([]byte, error) {
-	dump, err := s.run(ctx, nil, dsn, s.Product.Dump)
+// Dump returns a dump of a database of the server. Options are more arguments of the product's program.
+func (s *Server) Dump(ctx context.Context, dsn string, options ...string) ([]byte, error) {
+	dump, err := s.run(ctx, nil, dsn, func(dsn string) []string { return append(s.Product.Dump(dsn), options...) })
 	return dump, s.fault("dumping a database of", err)
 }
 
