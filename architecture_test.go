@@ -55,7 +55,7 @@ var architecture = table{
 	"eventstore/storetest": {uuid, "eventstore", "github.com/anishathalye/porcupine", "pgregory.net/rapid"},
 	"spine/spinetest":      {uuid, "eventstore", "spine"},
 	"internal/goldentest":  {"github.com/google/go-cmp/cmp"},
-	"internal/testenv":     {"internal/testenv/launch"},
+	"internal/testenv":     {"internal/testenv/launch", pgx},
 	"internal/testenv/launch": {
 		"internal/testenv/images", pgx, pgx + "/pgconn", "github.com/shirou/gopsutil/v4/process",
 		"github.com/testcontainers/testcontainers-go/...", "github.com/moby/moby/...", "github.com/containerd/errdefs",

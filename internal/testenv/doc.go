@@ -1,7 +1,7 @@
 // Package testenv is where tests get servers from, and faults in front of them. Only tests import it.
 //
-// Postgres returns the server that all tests of a process share, OwnPostgres one that a test may break, and whose
-// databases it may dump and restore; Database a database of one's own on either; NewProxy a network that can fail. A
+// Postgres returns the server that all tests of a process share, OwnPostgres one that a test may break, whose databases
+// it may dump and restore, and that may have a hot standby; Database a database of one's own on either; NewProxy a network that can fail. A
 // package that uses them says so once:
 //
 //	func TestMain(m *testing.M) { os.Exit(testenv.Main(m).Run()) } // or goleak.VerifyTestMain(testenv.Main(m))
