@@ -2,14 +2,15 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/necrostack/necrostack/backends/postgres"
 	"github.com/necrostack/necrostack/eventstore"
@@ -67,86 +68,83 @@ func grant(t *testing.T, p *pgxpool.Pool, text string) {
 
 func TestARoleWithTheDocumentedRightsDoesAllWork(t *testing.T) {
 	t.Parallel()
-	role, _ := asRole(t)
-	b, err := postgres.New(t.Context(), role, postgres.Config{ManualMigration: true})
+	role, owner := asRole(t)
+	st, err := postgres.OpenPool(t.Context(), role, postgres.Config{ManualMigration: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	st := eventstore.New(b, eventstore.Config{})
 	defer st.Close()
-	ctx := t.Context()
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Error(err)
-		}
+	if _, err := st.Wait(t.Context(), eventstore.Pulse{}); err != nil {
+		t.Fatal(err)
 	}
-	_, err = st.Append(ctx, "s-1", eventstore.NoStream, happened{})
-	must(err)
-	_, err = b.Define(ctx, eventstore.Consumer{Name: "c", Partitions: 1, Hash: "h"})
-	must(err)
-	_, err = b.Renew(ctx, eventstore.Member{ID: "m", Consumers: []string{"c"}}, time.Minute)
-	must(err)
-	leases, err := b.Claim(ctx, "m", "c", 1, []int{0})
-	must(err)
-	if len(leases) != 1 {
-		t.Fatalf("claimed %v", leases)
-	}
-	a, err := st.NewAppend("s-2", eventstore.Any, happened{}, happened{})
-	must(err)
-	a.Events[0].Tags = []string{"tag"}
-	later, err := st.NewAppend("s-3", eventstore.Any, happened{})
-	must(err)
-	entry, delivery := uuid.New(), uuid.New()
-	_, err = st.Commit(ctx, eventstore.Commit{
-		Appends: []eventstore.Append{a}, Unless: []eventstore.Condition{{Query: eventstore.WithTags("tag")}},
-		Checkpoints: []eventstore.Checkpoint{{Consumer: "c", Epoch: leases[0].Epoch, To: 1}},
-		Parks:       []eventstore.Parked{{ID: entry, Consumer: "c", Key: "k", Position: 1, Event: uuid.New()}},
-		Deliveries:  []eventstore.Delivery{{ID: delivery, Consumer: "c", Position: 1, Event: uuid.New()}},
-		Schedules:   []eventstore.Schedule{{ID: uuid.New(), Due: time.Unix(0, 0), Append: later}},
-	})
-	must(err)
-	fired, _, err := b.Fire(ctx, 10)
-	must(err)
-	taken, err := b.Take(ctx, "c", 10, time.Minute)
-	must(err)
-	if fired != 1 || len(taken) != 1 {
-		t.Errorf("fired %d, took %v", fired, taken)
-	}
-	_, err = st.Redrive(ctx, eventstore.ParkedFilter{})
-	must(err)
-	_, err = st.Discard(ctx, eventstore.ParkedFilter{})
-	must(err)
-	must(b.Save(ctx, eventstore.Snapshot{Fold: "f", Stream: "s-1", Version: 1, Data: []byte("{}")}))
-	must(st.Pause(ctx, "c"))
-	must(st.Resume(ctx, "c"))
-	must(st.Reset(ctx, "c", 0))
-	must(b.Leave(ctx, "m"))
-	must(pgx.BeginFunc(ctx, role, func(tx pgx.Tx) error {
-		return postgres.AppendTx(ctx, tx, st, "s-1", eventstore.Exact(1), happened{})
-	}))
-	if _, err := postgres.CheckHealth(ctx, st); err != nil {
+	awaitState(t, func() bool {
+		var listens bool
+		err := owner.QueryRow(t.Context(), "SELECT EXISTS (SELECT 1 FROM necrostack.listeners)").Scan(&listens)
+		return err == nil && listens
+	}, "it is listed as a listener")
+	if err := doAllWork(t.Context(), role, "all"); err != nil {
 		t.Error(err)
 	}
-	head, err := st.Head(ctx)
-	must(err)
-	if head != 5 {
-		t.Errorf("the head is %d, not 5", head)
+}
+
+// Without any one of the rights, some work is refused. What listeners lack they do without, and nobody hears of it.
+func TestEachOfTheDocumentedRightsIsNeeded(t *testing.T) {
+	t.Parallel()
+	role, owner := asRole(t)
+	rows, err := owner.Query(t.Context(), `SELECT privilege_type || ' ON necrostack.' || table_name FROM information_schema.role_table_grants
+		WHERE table_schema = 'necrostack' AND table_name <> 'listeners' AND grantee = $1 ORDER BY 1`, role.Config().ConnConfig.RuntimeParams["role"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	rights, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(rights) < 20 {
+		t.Fatalf("%d rights: %v", len(rights), err)
+	}
+	name := pgx.Identifier{role.Config().ConnConfig.RuntimeParams["role"]}.Sanitize()
+	for _, right := range rights {
+		grant(t, owner, "REVOKE "+right+" FROM "+name)
+		lacks(t, doAllWork(t.Context(), role, right), "to work without "+right)
+		grant(t, owner, "GRANT "+right+" TO "+name)
+	}
+}
+
+// lacks checks that the server has refused something for want of a right.
+func lacks(t *testing.T, err error, what string) {
+	t.Helper()
+	if pg, ok := errors.AsType[*pgconn.PgError](err); !ok || pg.Code != "42501" {
+		t.Errorf("%s: %v, want SQLSTATE 42501", what, err)
 	}
 }
 
 func TestARoleWithTheDocumentedRightsCannotHarmTheLog(t *testing.T) {
 	t.Parallel()
-	role, _ := asRole(t)
-	for _, text := range []string{
+	role, owner := asRole(t)
+	changes := []string{
 		"UPDATE necrostack.events SET type = 'x'", "DELETE FROM necrostack.events", "TRUNCATE necrostack.events",
-		"DELETE FROM necrostack.event_tags", "ALTER TABLE necrostack.events DISABLE TRIGGER immutable",
-		"DROP TABLE necrostack.events", "CREATE TABLE necrostack.mine (n integer)",
-		"UPDATE necrostack.schema_migrations SET version = 99", "DROP FUNCTION necrostack.lock_log",
-		"CREATE OR REPLACE FUNCTION necrostack.lock_log() RETURNS void LANGUAGE sql AS ''",
-	} {
-		if _, err := role.Exec(t.Context(), text); err == nil {
-			t.Errorf("it may %s", text)
+		"UPDATE necrostack.event_tags SET tag = 'x'", "DELETE FROM necrostack.event_tags", "TRUNCATE necrostack.event_tags",
+	}
+	for _, text := range append([]string{
+		"ALTER TABLE necrostack.events DISABLE TRIGGER immutable", "DROP TRIGGER immutable ON necrostack.events",
+		"SET session_replication_role = replica", "DROP TABLE necrostack.events", "DROP SCHEMA necrostack CASCADE",
+		"ALTER SCHEMA necrostack RENAME TO other", "CREATE TABLE necrostack.mine (n integer)",
+		"DELETE FROM necrostack.consumers", "DELETE FROM necrostack.schedules", "DELETE FROM necrostack.snapshots",
+		"UPDATE necrostack.reserved SET id = gen_random_uuid()", "UPDATE necrostack.staged SET s_stream = '{}'",
+		"INSERT INTO necrostack.pulses VALUES ('x', 0)", "DELETE FROM necrostack.pulses",
+		"INSERT INTO necrostack.pulse_locks VALUES ('x')", "DELETE FROM necrostack.pulse_locks",
+		"TRUNCATE necrostack.checkpoints", "TRUNCATE necrostack.reserved", "TRUNCATE necrostack.schedules",
+		"UPDATE necrostack.schema_migrations SET version = 99", "DELETE FROM necrostack.schema_migrations",
+		"INSERT INTO necrostack.schema_migrations VALUES (99, false)",
+		"DROP FUNCTION necrostack.lock_log", "CREATE OR REPLACE FUNCTION necrostack.lock_log() RETURNS void LANGUAGE sql AS ''",
+	}, changes...) {
+		_, err := role.Exec(t.Context(), text)
+		lacks(t, err, text)
+	}
+	// What it may do by mistake, the trigger refuses.
+	grant(t, owner, "GRANT ALL ON necrostack.events, necrostack.event_tags TO "+pgx.Identifier{role.Config().ConnConfig.RuntimeParams["role"]}.Sanitize())
+	for _, text := range changes {
+		_, err := role.Exec(t.Context(), text)
+		if pg, ok := errors.AsType[*pgconn.PgError](err); !ok || pg.Code != "23001" {
+			t.Errorf("%s, with the right to: %v, want SQLSTATE 23001", text, err)
 		}
 	}
 }
