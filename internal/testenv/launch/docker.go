@@ -29,6 +29,9 @@ type vessel struct {
 	release   func() // of the deadman
 }
 
+// SmallDisk is a directory in every container: a file system of its own, of 64 MiB, that anybody may write to.
+const SmallDisk = "/small"
+
 // beginContainer creates a container for a server.
 func beginContainer(ctx context.Context, product Product, report func(string, ...any), plan plan) (life, error) {
 	provider, err := engine(ctx)
@@ -54,6 +57,7 @@ func beginContainer(ctx context.Context, product Product, report func(string, ..
 		ConfigModifier: func(config *container.Config) { config.StopSignal = "SIGINT" },
 		HostConfigModifier: func(config *container.HostConfig) {
 			bound := network.PortBinding{HostIP: netip.MustParseAddr("127.0.0.1"), HostPort: plan.port}
+			config.Tmpfs = map[string]string{SmallDisk: "size=64m,mode=1777"}
 			config.PortBindings = network.PortMap{network.MustParsePort(product.Container.Port): {bound}}
 		},
 	})
