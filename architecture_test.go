@@ -47,7 +47,7 @@ var architecture = table{
 	"backends/memory": {uuid, "eventstore", "internal/..."},
 	"backends/postgres": {
 		uuid, "eventstore", "internal/signal", "migrations",
-		pgx, pgx + "/pgconn", pgx + "/pgtype", pgx + "/pgxpool",
+		pgx, pgx + "/pgconn", pgx + "/pgproto3", pgx + "/pgtype", pgx + "/pgxpool",
 	},
 	"backends":   {"eventstore", "backends/memory", "backends/postgres", pgx + "/pgconn"},
 	"migrations": {pgx, pgx + "/pgconn", pgx + "/stdlib", "github.com/golang-migrate/migrate/v4/..."},

@@ -208,6 +208,9 @@ func (b *Backend) rosters(ctx context.Context, consumers []string) ([]eventstore
 		if err := rows.Scan(&r.Consumer, &r.Generation, &r.Competing, &r.Paused, &r.Redrives, &r.Members, &owners, &epochs, &positions); err != nil {
 			return nil, err
 		}
+		if len(owners) != len(positions) {
+			return nil, fmt.Errorf("consumer %s: %d partitions have %d checkpoints: the log is damaged", r.Consumer, len(owners), len(positions))
+		}
 		for i := range owners {
 			r.Partitions = append(r.Partitions, eventstore.Partition{Owner: owners[i], Epoch: epochs[i], Position: eventstore.Position(positions[i])})
 		}

@@ -1,5 +1,3 @@
-//go:build spine
-
 package postgres_test
 
 import (
