@@ -11,7 +11,7 @@ const (
 	maxBatch      = 1024
 	maxBatchBytes = 8 << 20
 	maxHeld       = 256     // commits looked at that cannot join
-	maxChecks     = 1 << 14 // comparisons of conditions with events
+	maxChecks     = 1 << 14 // comparisons of events with conditions that name no tag
 )
 
 // batch is a set of commits that do not depend on each other, so that a backend may decide them all at once.
@@ -21,7 +21,9 @@ type batch struct {
 	streams        map[Stream]bool // true: some commit expects something of it
 	lanes          map[lane]struct{}
 	events         []*Event
-	queries        []Query
+	tagged         map[string][]*Event // by each of their tags
+	asked          map[string][]*Item  // what conditions ask, by its first tag
+	loose          []*Item             // likewise, without tags
 }
 
 type lane struct {
@@ -30,7 +32,7 @@ type lane struct {
 }
 
 func (b *batch) full() bool {
-	return b.commits >= maxBatch || b.bytes >= maxBatchBytes || len(b.events)*len(b.queries) > maxChecks
+	return b.commits >= maxBatch || b.bytes >= maxBatchBytes || len(b.events)*len(b.loose) > maxChecks
 }
 
 // add takes c into the batch and reports true, or reports false if c depends on what is in it.
@@ -49,12 +51,30 @@ func (b *batch) add(c *Commit) bool {
 		a := &c.Appends[i]
 		b.streams[a.Stream] = b.streams[a.Stream] || a.Expect != Any
 		for j := range a.Events {
-			b.events = append(b.events, &a.Events[j])
-			b.bytes += len(a.Events[j].Data)
+			e := &a.Events[j]
+			b.events = append(b.events, e)
+			b.bytes += len(e.Data)
+			for _, t := range e.Tags {
+				if b.tagged == nil {
+					b.tagged = map[string][]*Event{}
+				}
+				b.tagged[t] = append(b.tagged[t], e)
+			}
 		}
 	}
 	for i := range c.Unless {
-		b.queries = append(b.queries, c.Unless[i].Query)
+		items := c.Unless[i].Query.items
+		for k := range items {
+			it := &items[k]
+			if len(it.Tags) == 0 {
+				b.loose = append(b.loose, it)
+				continue
+			}
+			if b.asked == nil {
+				b.asked = map[string][]*Item{}
+			}
+			b.asked[it.Tags[0]] = append(b.asked[it.Tags[0]], it)
+		}
 	}
 	for i := range c.Checkpoints {
 		b.lanes[lane{c.Checkpoints[i].Consumer, c.Checkpoints[i].Partition}] = struct{}{}
@@ -84,19 +104,24 @@ func (b *batch) clashes(c *Commit) bool {
 // conditionClash looks both ways: c's conditions at the batch's events, and the batch's at c's.
 func (b *batch) conditionClash(c *Commit) bool {
 	for i := range c.Unless {
-		if slices.ContainsFunc(b.events, c.Unless[i].Query.Matches) {
-			return true
+		items := c.Unless[i].Query.items
+		for k := range items {
+			among := b.events
+			if tags := items[k].Tags; len(tags) > 0 {
+				among = b.tagged[tags[0]]
+			}
+			if slices.ContainsFunc(among, items[k].matches) {
+				return true
+			}
 		}
-	}
-	if len(b.queries) == 0 {
-		return false
 	}
 	for i := range c.Appends {
 		for k := range c.Appends[i].Events {
-			for _, q := range b.queries {
-				if q.Matches(&c.Appends[i].Events[k]) {
-					return true
-				}
+			e := &c.Appends[i].Events[k]
+			asks := func(it *Item) bool { return it.matches(e) }
+			if slices.ContainsFunc(b.loose, asks) ||
+				slices.ContainsFunc(e.Tags, func(tag string) bool { return slices.ContainsFunc(b.asked[tag], asks) }) {
+				return true
 			}
 		}
 	}

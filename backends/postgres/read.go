@@ -12,11 +12,13 @@ import (
 )
 
 // Bounds of what one statement reads, so that no connection is held while events are handled, and memory is bounded: a
-// reader keeps two chunks, the one that it yields and the one behind it.
+// reader keeps two chunks, the one that it yields and the one behind it. They grow as it reads on: between two, the server
+// has nothing to do until the first is decoded.
 const (
 	firstRows = 1024
-	mostRows  = 4096
-	mostBytes = 2 << 20
+	moreRows  = 4 // times those of the chunk before
+	mostRows  = 16384
+	mostBytes = 8 << 20
 )
 
 // Read implements eventstore.Backend. The first statement finds the head in its own snapshot; the log up to there never
@@ -111,7 +113,7 @@ func (c *chunk) next(backward bool, used *chunk) *chunk {
 	if next.after >= next.upTo {
 		return nil
 	}
-	next.rows = max(1, min(mostRows, mostBytes/max(1, c.bytes/len(c.events))))
+	next.rows = max(1, min(moreRows*c.rows, mostRows, mostBytes/max(1, c.bytes/len(c.events))))
 	return next
 }
 

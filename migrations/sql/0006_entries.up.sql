@@ -158,7 +158,7 @@ BEGIN
         PERFORM write_events(head, r.streams, (
             SELECT array_agg(coalesce(v.version, 0) ORDER BY s.ord) FROM unnest(r.streams) WITH ORDINALITY s (stream, ord)
             LEFT JOIN LATERAL (SELECT e.version FROM events e WHERE e.stream = s.stream ORDER BY e.version DESC LIMIT 1) v ON true
-        ), r.stream, r.nth, r.first, r.id, r.type, r.tags, r.data, r.metadata);
+        ), NULL, r.stream, r.nth, r.first, r.id, r.type, r.tags, r.data, r.metadata);
         UPDATE schedules s SET due = NULL, events = NULL WHERE s.id = ANY (ids);
     END IF;
     fired := coalesce(cardinality(ids), 0);

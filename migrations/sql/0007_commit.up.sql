@@ -116,25 +116,22 @@ BEGIN
 
     -- What is left is written.
     IF true = ANY (refused) THEN
-        SELECT array_agg(k.stream) AS stream, array_agg(k.nth) AS nth, array_agg(k.first) AS first, array_agg(k.id) AS id,
-            array_agg(k.type) AS type, array_agg(k.tags) AS tags, array_agg(k.data) AS data, array_agg(k.metadata) AS metadata
+        SELECT array_agg(k.place ORDER BY k.ord) AS place, array_agg(k.nth ORDER BY k.ord) AS nth, array_agg(k.first ORDER BY k.ord) AS first
         INTO r FROM (
-            SELECT e.*, row_number() OVER (PARTITION BY e.stream ORDER BY e.ord)::integer AS nth,
-                min(e.place) OVER (PARTITION BY e.commit)::integer AS first
+            SELECT e.ord, CASE WHEN e.kept THEN e.place END AS place,
+                (count(*) FILTER (WHERE e.kept) OVER (PARTITION BY e.stream ORDER BY e.ord))::integer AS nth,
+                min(e.place) OVER (PARTITION BY e.commit) AS first
             FROM (
-                SELECT u.*, row_number() OVER (ORDER BY u.ord) AS place
-                FROM unnest(e_commit, e_stream, e_id, e_type, e_tags, e_data, e_metadata)
-                    WITH ORDINALITY u (commit, stream, id, type, tags, data, metadata, ord)
-                WHERE NOT refused[u.commit]
+                SELECT u.commit, u.stream, u.ord, NOT refused[u.commit] AS kept,
+                    (count(*) FILTER (WHERE NOT refused[u.commit]) OVER (ORDER BY u.ord))::integer AS place
+                FROM unnest(e_commit, e_stream) WITH ORDINALITY u (commit, stream, ord)
             ) e
-            ORDER BY e.ord
         ) k;
-        IF r.id IS NOT NULL THEN
-            PERFORM write_events(head, s_stream, versions, r.stream, r.nth, r.first, r.id, r.type,
-                CASE WHEN e_tags IS NOT NULL THEN r.tags END, r.data, r.metadata);
+        IF EXISTS (SELECT 1 FROM unnest(r.place) p WHERE p IS NOT NULL) THEN
+            PERFORM write_events(head, s_stream, versions, r.place, e_stream, r.nth, r.first, e_id, e_type, e_tags, e_data, e_metadata);
         END IF;
     ELSIF cardinality(e_id) > 0 THEN
-        PERFORM write_events(head, s_stream, versions, e_stream, e_nth, e_first, e_id, e_type, e_tags, e_data, e_metadata);
+        PERFORM write_events(head, s_stream, versions, NULL, e_stream, e_nth, e_first, e_id, e_type, e_tags, e_data, e_metadata);
     END IF;
     IF rest IS NOT NULL THEN
         PERFORM write_rest(rest, greatest(clock_timestamp(), (SELECT e.time FROM events e WHERE e.position = head)), refused);
