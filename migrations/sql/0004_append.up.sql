@@ -10,7 +10,7 @@ END $$;
 -- write_events appends events under the log's lock, in a statement after the one that took it. Every array has an
 -- element for each event, in order: e_stream says which of s_stream, which stands at version s_version; e_nth which
 -- event of its stream it is here, and e_first which of all these begins its commit, both from 1. Tags are JSON arrays.
--- e_place says which event of all these it is, null: it is not written; without e_place, all are, one after the other.
+-- e_place says which event of those that are written it is, or 0; without e_place, all are written.
 CREATE FUNCTION write_events(
     head bigint, s_stream text[], s_version bigint[], e_place integer[],
     e_stream integer[], e_nth integer[], e_first integer[], e_id uuid[], e_type text[], e_tags json[], e_data json[], e_metadata json[]
@@ -19,17 +19,17 @@ DECLARE
     now timestamptz := greatest(clock_timestamp(), (SELECT e.time FROM events e WHERE e.position = head));
 BEGIN
     INSERT INTO events (position, stream, version, id, type, tags, data, metadata, time, first)
-    SELECT head + CASE WHEN e_place IS NULL THEN e.ord ELSE e.place END, s_stream[e.stream], s_version[e.stream] + e.nth,
-        e.id, e.type, e.tags, e.data, e.metadata, now, head + e.first
+    SELECT head + coalesce(e.place, e.ord), s_stream[e.stream], s_version[e.stream] + e.nth,
+        e.id, e.type, e.tags, e.data, e.metadata, now, head + coalesce(e_place[e.first], e.first)
     FROM unnest(e_stream, e_nth, e_first, e_id, e_type, e_tags, e_data, e_metadata, e_place)
         WITH ORDINALITY e (stream, nth, first, id, type, tags, data, metadata, place, ord)
-    WHERE e_place IS NULL OR e.place IS NOT NULL;
+    WHERE e.place IS DISTINCT FROM 0;
 
     IF e_tags IS NOT NULL THEN
         INSERT INTO event_tags (tag, position, type)
-        SELECT t.tag, head + CASE WHEN e_place IS NULL THEN e.ord ELSE e.place END, e.type
+        SELECT t.tag, head + coalesce(e.place, e.ord), e.type
         FROM unnest(e_type, e_tags, e_place) WITH ORDINALITY e (type, tags, place, ord), json_array_elements_text(e.tags) t (tag)
-        WHERE e_place IS NULL OR e.place IS NOT NULL;
+        WHERE e.place IS DISTINCT FROM 0;
     END IF;
 END $$;
 

@@ -104,7 +104,7 @@ BEGIN
         FOR r IN
             SELECT o.condition, min(o.at) AS at FROM (
                 SELECT * FROM unnest(breaks, breaker) b (condition, at)
-                UNION ALL SELECT * FROM broken(seen, head, u_after, i_condition, i_stream, i_category, i_types, i_tags)
+                UNION ALL SELECT b.* FROM broken(seen, head, u_after, i_condition, i_stream, i_category, i_types, i_tags) b WHERE head > seen
             ) o GROUP BY o.condition ORDER BY o.condition
         LOOP
             CONTINUE WHEN refused[u_commit[r.condition]];
@@ -116,19 +116,19 @@ BEGIN
 
     -- What is left is written.
     IF true = ANY (refused) THEN
-        SELECT array_agg(k.place ORDER BY k.ord) AS place, array_agg(k.nth ORDER BY k.ord) AS nth, array_agg(k.first ORDER BY k.ord) AS first
-        INTO r FROM (
-            SELECT e.ord, CASE WHEN e.kept THEN e.place END AS place,
-                (count(*) FILTER (WHERE e.kept) OVER (PARTITION BY e.stream ORDER BY e.ord))::integer AS nth,
-                min(e.place) OVER (PARTITION BY e.commit) AS first
-            FROM (
-                SELECT u.commit, u.stream, u.ord, NOT refused[u.commit] AS kept,
-                    (count(*) FILTER (WHERE NOT refused[u.commit]) OVER (ORDER BY u.ord))::integer AS place
-                FROM unnest(e_commit, e_stream) WITH ORDINALITY u (commit, stream, ord)
-            ) e
+        SELECT array_agg(k.place ORDER BY k.ord) AS place, count(*) FILTER (WHERE k.place > 0) AS n INTO r FROM (
+            SELECT u.ord, CASE WHEN refused[u.commit] THEN 0
+                ELSE (count(*) FILTER (WHERE NOT refused[u.commit]) OVER (ORDER BY u.ord))::integer END AS place
+            FROM unnest(e_commit) WITH ORDINALITY u (commit, ord)
         ) k;
-        IF EXISTS (SELECT 1 FROM unnest(r.place) p WHERE p IS NOT NULL) THEN
-            PERFORM write_events(head, s_stream, versions, r.place, e_stream, r.nth, r.first, e_id, e_type, e_tags, e_data, e_metadata);
+        IF EXISTS (SELECT 1 FROM unnest(e_nth) n WHERE n > 1) THEN -- some streams have several events here
+            SELECT array_agg(k.nth ORDER BY k.ord) INTO e_nth FROM (
+                SELECT u.ord, (count(*) FILTER (WHERE u.place > 0) OVER (PARTITION BY u.stream ORDER BY u.ord))::integer AS nth
+                FROM unnest(e_stream, r.place) WITH ORDINALITY u (stream, place, ord)
+            ) k;
+        END IF;
+        IF r.n > 0 THEN
+            PERFORM write_events(head, s_stream, versions, r.place, e_stream, e_nth, e_first, e_id, e_type, e_tags, e_data, e_metadata);
         END IF;
     ELSIF cardinality(e_id) > 0 THEN
         PERFORM write_events(head, s_stream, versions, NULL, e_stream, e_nth, e_first, e_id, e_type, e_tags, e_data, e_metadata);

@@ -220,7 +220,7 @@ BEGIN
         FOR r IN
             SELECT o.condition, min(o.at) AS at FROM (
                 SELECT * FROM unnest(breaks, breaker) b (condition, at)
-                UNION ALL SELECT * FROM broken(seen, head, u_after, i_condition, i_stream, i_category, i_types, i_tags)
+                UNION ALL SELECT b.* FROM broken(seen, head, u_after, i_condition, i_stream, i_category, i_types, i_tags) b WHERE head > seen
             ) o GROUP BY o.condition ORDER BY o.condition
         LOOP
             CONTINUE WHEN refused[u_commit[r.condition]];
@@ -232,19 +232,19 @@ BEGIN
 
     -- What is left is written.
     IF true = ANY (refused) THEN
-        SELECT array_agg(k.place ORDER BY k.ord) AS place, array_agg(k.nth ORDER BY k.ord) AS nth, array_agg(k.first ORDER BY k.ord) AS first
-        INTO r FROM (
-            SELECT e.ord, CASE WHEN e.kept THEN e.place END AS place,
-                (count(*) FILTER (WHERE e.kept) OVER (PARTITION BY e.stream ORDER BY e.ord))::integer AS nth,
-                min(e.place) OVER (PARTITION BY e.commit) AS first
-            FROM (
-                SELECT u.commit, u.stream, u.ord, NOT refused[u.commit] AS kept,
-                    (count(*) FILTER (WHERE NOT refused[u.commit]) OVER (ORDER BY u.ord))::integer AS place
-                FROM unnest(e_commit, e_stream) WITH ORDINALITY u (commit, stream, ord)
-            ) e
+        SELECT array_agg(k.place ORDER BY k.ord) AS place, count(*) FILTER (WHERE k.place > 0) AS n INTO r FROM (
+            SELECT u.ord, CASE WHEN refused[u.commit] THEN 0
+                ELSE (count(*) FILTER (WHERE NOT refused[u.commit]) OVER (ORDER BY u.ord))::integer END AS place
+            FROM unnest(e_commit) WITH ORDINALITY u (commit, ord)
         ) k;
-        IF EXISTS (SELECT 1 FROM unnest(r.place) p WHERE p IS NOT NULL) THEN
-            PERFORM write_events(head, s_stream, versions, r.place, e_stream, r.nth, r.first, e_id, e_type, e_tags, e_data, e_metadata);
+        IF EXISTS (SELECT 1 FROM unnest(e_nth) n WHERE n > 1) THEN -- some streams have several events here
+            SELECT array_agg(k.nth ORDER BY k.ord) INTO e_nth FROM (
+                SELECT u.ord, (count(*) FILTER (WHERE u.place > 0) OVER (PARTITION BY u.stream ORDER BY u.ord))::integer AS nth
+                FROM unnest(e_stream, r.place) WITH ORDINALITY u (stream, place, ord)
+            ) k;
+        END IF;
+        IF r.n > 0 THEN
+            PERFORM write_events(head, s_stream, versions, r.place, e_stream, e_nth, e_first, e_id, e_type, e_tags, e_data, e_metadata);
         END IF;
     ELSIF cardinality(e_id) > 0 THEN
         PERFORM write_events(head, s_stream, versions, NULL, e_stream, e_nth, e_first, e_id, e_type, e_tags, e_data, e_metadata);
@@ -700,17 +700,17 @@ DECLARE
     now timestamptz := greatest(clock_timestamp(), (SELECT e.time FROM events e WHERE e.position = head));
 BEGIN
     INSERT INTO events (position, stream, version, id, type, tags, data, metadata, time, first)
-    SELECT head + CASE WHEN e_place IS NULL THEN e.ord ELSE e.place END, s_stream[e.stream], s_version[e.stream] + e.nth,
-        e.id, e.type, e.tags, e.data, e.metadata, now, head + e.first
+    SELECT head + coalesce(e.place, e.ord), s_stream[e.stream], s_version[e.stream] + e.nth,
+        e.id, e.type, e.tags, e.data, e.metadata, now, head + coalesce(e_place[e.first], e.first)
     FROM unnest(e_stream, e_nth, e_first, e_id, e_type, e_tags, e_data, e_metadata, e_place)
         WITH ORDINALITY e (stream, nth, first, id, type, tags, data, metadata, place, ord)
-    WHERE e_place IS NULL OR e.place IS NOT NULL;
+    WHERE e.place IS DISTINCT FROM 0;
 
     IF e_tags IS NOT NULL THEN
         INSERT INTO event_tags (tag, position, type)
-        SELECT t.tag, head + CASE WHEN e_place IS NULL THEN e.ord ELSE e.place END, e.type
+        SELECT t.tag, head + coalesce(e.place, e.ord), e.type
         FROM unnest(e_type, e_tags, e_place) WITH ORDINALITY e (type, tags, place, ord), json_array_elements_text(e.tags) t (tag)
-        WHERE e_place IS NULL OR e.place IS NOT NULL;
+        WHERE e.place IS DISTINCT FROM 0;
     END IF;
 END $$;
 
@@ -918,7 +918,7 @@ INSERT INTO necrostack.consumers VALUES ('resting', '{"partitions":1,"keys":2,"h
 INSERT INTO necrostack.consumers VALUES ('lanes', '{"partitions":3,"keys":0,"hash":"fnv1a","listens":["deposited","withdrawn"],"competing":false,"until":0,"next":"","former":["89336c1ed11927b585c29cba4a9fd360"]}', 2, false, false, 1);
 
 INSERT INTO necrostack.deliveries VALUES ('workers', 'd7877ea2-8e69-54bc-884e-f5b136fd93d3', 3, '2378c58f-f831-515e-a293-979b01250a2a', 0, false, '[]', '1970-01-01 00:00:00+00');
-INSERT INTO necrostack.deliveries VALUES ('workers', '9bb5617e-095d-5767-a3f9-7f9fdda389d6', 1, 'b084c401-6817-5fb6-b2ec-0c8c48dc6c09', 1, true, '[]', '2026-11-25 09:12:12.887248+00');
+INSERT INTO necrostack.deliveries VALUES ('workers', '9bb5617e-095d-5767-a3f9-7f9fdda389d6', 1, 'b084c401-6817-5fb6-b2ec-0c8c48dc6c09', 1, true, '[]', '2026-11-25 09:20:07.156733+00');
 INSERT INTO necrostack.deliveries VALUES ('workers', '88a2f8a4-fa1f-558a-aa87-9ae4237b6097', 2, '8f5270a4-5cc1-57ee-9252-0439f576b6f9', 1, false, '[{"at":"2023-11-14T22:13:20Z","error":"no such account: ''x''"}]', '1970-01-01 00:00:02+00');
 
 INSERT INTO necrostack.event_tags VALUES ('owner:Ada', 1, 'account opened');
@@ -971,44 +971,44 @@ INSERT INTO necrostack.event_tags VALUES ('round:3', 30, 'deposited');
 INSERT INTO necrostack.event_tags VALUES ('hot', 31, 'withdrawn');
 INSERT INTO necrostack.event_tags VALUES ('round:3', 31, 'withdrawn');
 
-INSERT INTO necrostack.events VALUES (1, 'account-1', 1, 'b084c401-6817-5fb6-b2ec-0c8c48dc6c09', 'account opened', '["owner:Ada"]', '{"owner":"Ada","limit":100}', '{"correlation":"b084c401-6817-5fb6-b2ec-0c8c48dc6c09"}', '2026-11-25 09:12:12.850635+00', 1);
-INSERT INTO necrostack.events VALUES (2, 'odd', 1, '8f5270a4-5cc1-57ee-9252-0439f576b6f9', 'odd noted', NULL, '{ "spaces" : [1 , 2] }', '{"correlation":"4f7a3820-e7f4-5fd4-a84a-bc9df2b85300","causation":"cccb06a5-4946-56fe-9de2-f3f2722cf530","traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","tracestate":"a=b","schema":1,"actor":"Ada''s program","user":{"j":"","k":"ü"}}', '2026-11-25 09:12:12.851719+00', 2);
-INSERT INTO necrostack.events VALUES (3, 'odd', 2, '2378c58f-f831-515e-a293-979b01250a2a', 'odd noted', NULL, '{"b":1,"a":2,"b":3}', '{"correlation":"4f7a3820-e7f4-5fd4-a84a-bc9df2b85300","causation":"cccb06a5-4946-56fe-9de2-f3f2722cf530","depth":1,"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","tracestate":"a=b","schema":2,"actor":"Ada''s program","user":{"j":"","k":"ü"}}', '2026-11-25 09:12:12.852385+00', 3);
-INSERT INTO necrostack.events VALUES (4, 'odd', 3, '9e278879-4735-594d-882c-d54c948c7099', 'odd noted', NULL, '"\u0000 \ud83d\ude00 \/"', '{"correlation":"4f7a3820-e7f4-5fd4-a84a-bc9df2b85300","causation":"cccb06a5-4946-56fe-9de2-f3f2722cf530","depth":2,"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","tracestate":"a=b","schema":1,"actor":"Ada''s program","user":{"j":"","k":"ü"}}', '2026-11-25 09:12:12.852774+00', 4);
-INSERT INTO necrostack.events VALUES (5, 'odd', 4, 'b33c4f19-4a37-5a79-afe3-0f9266eaef5f', 'odd noted', NULL, '"żółw 🐢 '' \\ $$ \n"', '{"correlation":"4f7a3820-e7f4-5fd4-a84a-bc9df2b85300","causation":"cccb06a5-4946-56fe-9de2-f3f2722cf530","depth":3,"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","tracestate":"a=b","schema":2,"actor":"Ada''s program","user":{"j":"","k":"ü"}}', '2026-11-25 09:12:12.853164+00', 5);
-INSERT INTO necrostack.events VALUES (6, 'odd', 5, '27384b7e-1eca-5996-9b22-b5fc91ddec31', 'odd noted', NULL, '12345678901234567890.10e3', '{"correlation":"4f7a3820-e7f4-5fd4-a84a-bc9df2b85300","causation":"cccb06a5-4946-56fe-9de2-f3f2722cf530","depth":4,"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","tracestate":"a=b","schema":1,"actor":"Ada''s program","user":{"j":"","k":"ü"}}', '2026-11-25 09:12:12.853536+00', 6);
-INSERT INTO necrostack.events VALUES (7, 'odd', 6, 'ee18e257-8f4b-586f-b10b-84807868bd32', 'odd noted', NULL, 'null', '{"correlation":"4f7a3820-e7f4-5fd4-a84a-bc9df2b85300","causation":"cccb06a5-4946-56fe-9de2-f3f2722cf530","depth":5,"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","tracestate":"a=b","schema":2,"actor":"Ada''s program","user":{"j":"","k":"ü"}}', '2026-11-25 09:12:12.85381+00', 7);
-INSERT INTO necrostack.events VALUES (8, 'account-1', 2, 'ebb4a63f-9723-57f7-8ea5-239835128eeb', 'deposited', '["hot","round:0"]', '{"amount":0}', '{"correlation":"ebb4a63f-9723-57f7-8ea5-239835128eeb"}', '2026-11-25 09:12:12.856504+00', 8);
-INSERT INTO necrostack.events VALUES (9, 'account-1', 3, '503084ea-e273-5ebe-b815-41ae98a3cdbb', 'withdrawn', '["hot","round:0"]', '{"amount":0}', '{"correlation":"503084ea-e273-5ebe-b815-41ae98a3cdbb"}', '2026-11-25 09:12:12.856504+00', 8);
-INSERT INTO necrostack.events VALUES (10, 'account-2', 1, '1a246a95-671e-5a17-bd56-3edbfaab5b1c', 'deposited', '["hot","round:0"]', '{"amount":0}', '{"correlation":"1a246a95-671e-5a17-bd56-3edbfaab5b1c"}', '2026-11-25 09:12:12.856504+00', 8);
-INSERT INTO necrostack.events VALUES (11, 'account-2', 2, '70ceb22b-a387-5e04-91ad-c7aa0e569dc9', 'withdrawn', '["hot","round:0"]', '{"amount":0}', '{"correlation":"70ceb22b-a387-5e04-91ad-c7aa0e569dc9"}', '2026-11-25 09:12:12.856504+00', 8);
-INSERT INTO necrostack.events VALUES (12, 'transfer-1', 1, 'c98fec11-bfbc-5e34-a1d4-ff1780482e23', 'deposited', '["hot","round:0"]', '{"amount":0}', '{"correlation":"c98fec11-bfbc-5e34-a1d4-ff1780482e23"}', '2026-11-25 09:12:12.856504+00', 8);
-INSERT INTO necrostack.events VALUES (13, 'transfer-1', 2, '6c238152-ce50-525f-97ad-ea204e320d2d', 'withdrawn', '["hot","round:0"]', '{"amount":0}', '{"correlation":"6c238152-ce50-525f-97ad-ea204e320d2d"}', '2026-11-25 09:12:12.856504+00', 8);
-INSERT INTO necrostack.events VALUES (14, 'account-1', 4, '06e7f6c9-f208-5003-b877-8019cc597b2f', 'deposited', '["hot","round:1"]', '{"amount":1}', '{"correlation":"06e7f6c9-f208-5003-b877-8019cc597b2f"}', '2026-11-25 09:12:12.857492+00', 14);
-INSERT INTO necrostack.events VALUES (15, 'account-1', 5, '3080ea9c-46ea-504a-b86d-ee08cf90d596', 'withdrawn', '["hot","round:1"]', '{"amount":1}', '{"correlation":"3080ea9c-46ea-504a-b86d-ee08cf90d596"}', '2026-11-25 09:12:12.857492+00', 14);
-INSERT INTO necrostack.events VALUES (16, 'account-2', 3, '53858a14-a18b-5809-bbc3-790f1d870f31', 'deposited', '["hot","round:1"]', '{"amount":1}', '{"correlation":"53858a14-a18b-5809-bbc3-790f1d870f31"}', '2026-11-25 09:12:12.857492+00', 14);
-INSERT INTO necrostack.events VALUES (17, 'account-2', 4, '54d83b69-84f6-5ee2-8686-d6875b7fc9d1', 'withdrawn', '["hot","round:1"]', '{"amount":1}', '{"correlation":"54d83b69-84f6-5ee2-8686-d6875b7fc9d1"}', '2026-11-25 09:12:12.857492+00', 14);
-INSERT INTO necrostack.events VALUES (18, 'transfer-1', 3, 'cf7e3910-024c-5ca2-9079-02d59fe08110', 'deposited', '["hot","round:1"]', '{"amount":1}', '{"correlation":"cf7e3910-024c-5ca2-9079-02d59fe08110"}', '2026-11-25 09:12:12.857492+00', 14);
-INSERT INTO necrostack.events VALUES (19, 'transfer-1', 4, '3d101921-ca74-5739-bf4c-3c46b02bb8ba', 'withdrawn', '["hot","round:1"]', '{"amount":1}', '{"correlation":"3d101921-ca74-5739-bf4c-3c46b02bb8ba"}', '2026-11-25 09:12:12.857492+00', 14);
-INSERT INTO necrostack.events VALUES (20, 'account-1', 6, '2d3cd6fd-9f11-56d8-9a57-f1217b403a84', 'deposited', '["hot","round:2"]', '{"amount":2}', '{"correlation":"2d3cd6fd-9f11-56d8-9a57-f1217b403a84"}', '2026-11-25 09:12:12.857997+00', 20);
-INSERT INTO necrostack.events VALUES (21, 'account-1', 7, '200f0d33-719b-5351-ae57-58099ab17730', 'withdrawn', '["hot","round:2"]', '{"amount":2}', '{"correlation":"200f0d33-719b-5351-ae57-58099ab17730"}', '2026-11-25 09:12:12.857997+00', 20);
-INSERT INTO necrostack.events VALUES (22, 'account-2', 5, '794caece-22ce-57d6-aec5-b8d8fb4cdd51', 'deposited', '["hot","round:2"]', '{"amount":2}', '{"correlation":"794caece-22ce-57d6-aec5-b8d8fb4cdd51"}', '2026-11-25 09:12:12.857997+00', 20);
-INSERT INTO necrostack.events VALUES (23, 'account-2', 6, '333c2949-f2b3-55ec-b9fd-4cbce9edf31e', 'withdrawn', '["hot","round:2"]', '{"amount":2}', '{"correlation":"333c2949-f2b3-55ec-b9fd-4cbce9edf31e"}', '2026-11-25 09:12:12.857997+00', 20);
-INSERT INTO necrostack.events VALUES (24, 'transfer-1', 5, 'db7ed7f3-2bc8-56d1-b59b-150de9b0f86c', 'deposited', '["hot","round:2"]', '{"amount":2}', '{"correlation":"db7ed7f3-2bc8-56d1-b59b-150de9b0f86c"}', '2026-11-25 09:12:12.857997+00', 20);
-INSERT INTO necrostack.events VALUES (25, 'transfer-1', 6, '440bd83b-df3d-5a1d-83b3-19adc9358d53', 'withdrawn', '["hot","round:2"]', '{"amount":2}', '{"correlation":"440bd83b-df3d-5a1d-83b3-19adc9358d53"}', '2026-11-25 09:12:12.857997+00', 20);
-INSERT INTO necrostack.events VALUES (26, 'account-1', 8, 'd7679e30-f368-53d3-8c13-7b286c862dd2', 'deposited', '["hot","round:3"]', '{"amount":3}', '{"correlation":"d7679e30-f368-53d3-8c13-7b286c862dd2"}', '2026-11-25 09:12:12.858542+00', 26);
-INSERT INTO necrostack.events VALUES (27, 'account-1', 9, '77b4121e-38be-5638-a84b-16afcdc80d81', 'withdrawn', '["hot","round:3"]', '{"amount":3}', '{"correlation":"77b4121e-38be-5638-a84b-16afcdc80d81"}', '2026-11-25 09:12:12.858542+00', 26);
-INSERT INTO necrostack.events VALUES (28, 'account-2', 7, 'b6e034ca-9653-598e-a068-18ff0a9f8bee', 'deposited', '["hot","round:3"]', '{"amount":3}', '{"correlation":"b6e034ca-9653-598e-a068-18ff0a9f8bee"}', '2026-11-25 09:12:12.858542+00', 26);
-INSERT INTO necrostack.events VALUES (29, 'account-2', 8, '50c7b961-c564-588c-bfec-cf3fc26c9e9c', 'withdrawn', '["hot","round:3"]', '{"amount":3}', '{"correlation":"50c7b961-c564-588c-bfec-cf3fc26c9e9c"}', '2026-11-25 09:12:12.858542+00', 26);
-INSERT INTO necrostack.events VALUES (30, 'transfer-1', 7, 'fffa595a-331b-52e6-a37f-7bd08d809adc', 'deposited', '["hot","round:3"]', '{"amount":3}', '{"correlation":"fffa595a-331b-52e6-a37f-7bd08d809adc"}', '2026-11-25 09:12:12.858542+00', 26);
-INSERT INTO necrostack.events VALUES (31, 'transfer-1', 8, 'ec789678-aceb-5f66-8bc1-58e5b6597bbe', 'withdrawn', '["hot","round:3"]', '{"amount":3}', '{"correlation":"ec789678-aceb-5f66-8bc1-58e5b6597bbe"}', '2026-11-25 09:12:12.858542+00', 26);
-INSERT INTO necrostack.events VALUES (32, 'reminder-1', 1, 'a96c7f52-0ebc-5162-83dd-4b01392a8165', 'reminded', NULL, '{}', '{"correlation":"a96c7f52-0ebc-5162-83dd-4b01392a8165"}', '2026-11-25 09:12:12.891467+00', 32);
+INSERT INTO necrostack.events VALUES (1, 'account-1', 1, 'b084c401-6817-5fb6-b2ec-0c8c48dc6c09', 'account opened', '["owner:Ada"]', '{"owner":"Ada","limit":100}', '{"correlation":"b084c401-6817-5fb6-b2ec-0c8c48dc6c09"}', '2026-11-25 09:20:07.111018+00', 1);
+INSERT INTO necrostack.events VALUES (2, 'odd', 1, '8f5270a4-5cc1-57ee-9252-0439f576b6f9', 'odd noted', NULL, '{ "spaces" : [1 , 2] }', '{"correlation":"4f7a3820-e7f4-5fd4-a84a-bc9df2b85300","causation":"cccb06a5-4946-56fe-9de2-f3f2722cf530","traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","tracestate":"a=b","schema":1,"actor":"Ada''s program","user":{"j":"","k":"ü"}}', '2026-11-25 09:20:07.11221+00', 2);
+INSERT INTO necrostack.events VALUES (3, 'odd', 2, '2378c58f-f831-515e-a293-979b01250a2a', 'odd noted', NULL, '{"b":1,"a":2,"b":3}', '{"correlation":"4f7a3820-e7f4-5fd4-a84a-bc9df2b85300","causation":"cccb06a5-4946-56fe-9de2-f3f2722cf530","depth":1,"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","tracestate":"a=b","schema":2,"actor":"Ada''s program","user":{"j":"","k":"ü"}}', '2026-11-25 09:20:07.113498+00', 3);
+INSERT INTO necrostack.events VALUES (4, 'odd', 3, '9e278879-4735-594d-882c-d54c948c7099', 'odd noted', NULL, '"\u0000 \ud83d\ude00 \/"', '{"correlation":"4f7a3820-e7f4-5fd4-a84a-bc9df2b85300","causation":"cccb06a5-4946-56fe-9de2-f3f2722cf530","depth":2,"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","tracestate":"a=b","schema":1,"actor":"Ada''s program","user":{"j":"","k":"ü"}}', '2026-11-25 09:20:07.113927+00', 4);
+INSERT INTO necrostack.events VALUES (5, 'odd', 4, 'b33c4f19-4a37-5a79-afe3-0f9266eaef5f', 'odd noted', NULL, '"żółw 🐢 '' \\ $$ \n"', '{"correlation":"4f7a3820-e7f4-5fd4-a84a-bc9df2b85300","causation":"cccb06a5-4946-56fe-9de2-f3f2722cf530","depth":3,"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","tracestate":"a=b","schema":2,"actor":"Ada''s program","user":{"j":"","k":"ü"}}', '2026-11-25 09:20:07.114651+00', 5);
+INSERT INTO necrostack.events VALUES (6, 'odd', 5, '27384b7e-1eca-5996-9b22-b5fc91ddec31', 'odd noted', NULL, '12345678901234567890.10e3', '{"correlation":"4f7a3820-e7f4-5fd4-a84a-bc9df2b85300","causation":"cccb06a5-4946-56fe-9de2-f3f2722cf530","depth":4,"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","tracestate":"a=b","schema":1,"actor":"Ada''s program","user":{"j":"","k":"ü"}}', '2026-11-25 09:20:07.115117+00', 6);
+INSERT INTO necrostack.events VALUES (7, 'odd', 6, 'ee18e257-8f4b-586f-b10b-84807868bd32', 'odd noted', NULL, 'null', '{"correlation":"4f7a3820-e7f4-5fd4-a84a-bc9df2b85300","causation":"cccb06a5-4946-56fe-9de2-f3f2722cf530","depth":5,"traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","tracestate":"a=b","schema":2,"actor":"Ada''s program","user":{"j":"","k":"ü"}}', '2026-11-25 09:20:07.117103+00', 7);
+INSERT INTO necrostack.events VALUES (8, 'account-1', 2, 'ebb4a63f-9723-57f7-8ea5-239835128eeb', 'deposited', '["hot","round:0"]', '{"amount":0}', '{"correlation":"ebb4a63f-9723-57f7-8ea5-239835128eeb"}', '2026-11-25 09:20:07.120267+00', 8);
+INSERT INTO necrostack.events VALUES (9, 'account-1', 3, '503084ea-e273-5ebe-b815-41ae98a3cdbb', 'withdrawn', '["hot","round:0"]', '{"amount":0}', '{"correlation":"503084ea-e273-5ebe-b815-41ae98a3cdbb"}', '2026-11-25 09:20:07.120267+00', 8);
+INSERT INTO necrostack.events VALUES (10, 'account-2', 1, '1a246a95-671e-5a17-bd56-3edbfaab5b1c', 'deposited', '["hot","round:0"]', '{"amount":0}', '{"correlation":"1a246a95-671e-5a17-bd56-3edbfaab5b1c"}', '2026-11-25 09:20:07.120267+00', 8);
+INSERT INTO necrostack.events VALUES (11, 'account-2', 2, '70ceb22b-a387-5e04-91ad-c7aa0e569dc9', 'withdrawn', '["hot","round:0"]', '{"amount":0}', '{"correlation":"70ceb22b-a387-5e04-91ad-c7aa0e569dc9"}', '2026-11-25 09:20:07.120267+00', 8);
+INSERT INTO necrostack.events VALUES (12, 'transfer-1', 1, 'c98fec11-bfbc-5e34-a1d4-ff1780482e23', 'deposited', '["hot","round:0"]', '{"amount":0}', '{"correlation":"c98fec11-bfbc-5e34-a1d4-ff1780482e23"}', '2026-11-25 09:20:07.120267+00', 8);
+INSERT INTO necrostack.events VALUES (13, 'transfer-1', 2, '6c238152-ce50-525f-97ad-ea204e320d2d', 'withdrawn', '["hot","round:0"]', '{"amount":0}', '{"correlation":"6c238152-ce50-525f-97ad-ea204e320d2d"}', '2026-11-25 09:20:07.120267+00', 8);
+INSERT INTO necrostack.events VALUES (14, 'account-1', 4, '06e7f6c9-f208-5003-b877-8019cc597b2f', 'deposited', '["hot","round:1"]', '{"amount":1}', '{"correlation":"06e7f6c9-f208-5003-b877-8019cc597b2f"}', '2026-11-25 09:20:07.121611+00', 14);
+INSERT INTO necrostack.events VALUES (15, 'account-1', 5, '3080ea9c-46ea-504a-b86d-ee08cf90d596', 'withdrawn', '["hot","round:1"]', '{"amount":1}', '{"correlation":"3080ea9c-46ea-504a-b86d-ee08cf90d596"}', '2026-11-25 09:20:07.121611+00', 14);
+INSERT INTO necrostack.events VALUES (16, 'account-2', 3, '53858a14-a18b-5809-bbc3-790f1d870f31', 'deposited', '["hot","round:1"]', '{"amount":1}', '{"correlation":"53858a14-a18b-5809-bbc3-790f1d870f31"}', '2026-11-25 09:20:07.121611+00', 14);
+INSERT INTO necrostack.events VALUES (17, 'account-2', 4, '54d83b69-84f6-5ee2-8686-d6875b7fc9d1', 'withdrawn', '["hot","round:1"]', '{"amount":1}', '{"correlation":"54d83b69-84f6-5ee2-8686-d6875b7fc9d1"}', '2026-11-25 09:20:07.121611+00', 14);
+INSERT INTO necrostack.events VALUES (18, 'transfer-1', 3, 'cf7e3910-024c-5ca2-9079-02d59fe08110', 'deposited', '["hot","round:1"]', '{"amount":1}', '{"correlation":"cf7e3910-024c-5ca2-9079-02d59fe08110"}', '2026-11-25 09:20:07.121611+00', 14);
+INSERT INTO necrostack.events VALUES (19, 'transfer-1', 4, '3d101921-ca74-5739-bf4c-3c46b02bb8ba', 'withdrawn', '["hot","round:1"]', '{"amount":1}', '{"correlation":"3d101921-ca74-5739-bf4c-3c46b02bb8ba"}', '2026-11-25 09:20:07.121611+00', 14);
+INSERT INTO necrostack.events VALUES (20, 'account-1', 6, '2d3cd6fd-9f11-56d8-9a57-f1217b403a84', 'deposited', '["hot","round:2"]', '{"amount":2}', '{"correlation":"2d3cd6fd-9f11-56d8-9a57-f1217b403a84"}', '2026-11-25 09:20:07.1224+00', 20);
+INSERT INTO necrostack.events VALUES (21, 'account-1', 7, '200f0d33-719b-5351-ae57-58099ab17730', 'withdrawn', '["hot","round:2"]', '{"amount":2}', '{"correlation":"200f0d33-719b-5351-ae57-58099ab17730"}', '2026-11-25 09:20:07.1224+00', 20);
+INSERT INTO necrostack.events VALUES (22, 'account-2', 5, '794caece-22ce-57d6-aec5-b8d8fb4cdd51', 'deposited', '["hot","round:2"]', '{"amount":2}', '{"correlation":"794caece-22ce-57d6-aec5-b8d8fb4cdd51"}', '2026-11-25 09:20:07.1224+00', 20);
+INSERT INTO necrostack.events VALUES (23, 'account-2', 6, '333c2949-f2b3-55ec-b9fd-4cbce9edf31e', 'withdrawn', '["hot","round:2"]', '{"amount":2}', '{"correlation":"333c2949-f2b3-55ec-b9fd-4cbce9edf31e"}', '2026-11-25 09:20:07.1224+00', 20);
+INSERT INTO necrostack.events VALUES (24, 'transfer-1', 5, 'db7ed7f3-2bc8-56d1-b59b-150de9b0f86c', 'deposited', '["hot","round:2"]', '{"amount":2}', '{"correlation":"db7ed7f3-2bc8-56d1-b59b-150de9b0f86c"}', '2026-11-25 09:20:07.1224+00', 20);
+INSERT INTO necrostack.events VALUES (25, 'transfer-1', 6, '440bd83b-df3d-5a1d-83b3-19adc9358d53', 'withdrawn', '["hot","round:2"]', '{"amount":2}', '{"correlation":"440bd83b-df3d-5a1d-83b3-19adc9358d53"}', '2026-11-25 09:20:07.1224+00', 20);
+INSERT INTO necrostack.events VALUES (26, 'account-1', 8, 'd7679e30-f368-53d3-8c13-7b286c862dd2', 'deposited', '["hot","round:3"]', '{"amount":3}', '{"correlation":"d7679e30-f368-53d3-8c13-7b286c862dd2"}', '2026-11-25 09:20:07.122924+00', 26);
+INSERT INTO necrostack.events VALUES (27, 'account-1', 9, '77b4121e-38be-5638-a84b-16afcdc80d81', 'withdrawn', '["hot","round:3"]', '{"amount":3}', '{"correlation":"77b4121e-38be-5638-a84b-16afcdc80d81"}', '2026-11-25 09:20:07.122924+00', 26);
+INSERT INTO necrostack.events VALUES (28, 'account-2', 7, 'b6e034ca-9653-598e-a068-18ff0a9f8bee', 'deposited', '["hot","round:3"]', '{"amount":3}', '{"correlation":"b6e034ca-9653-598e-a068-18ff0a9f8bee"}', '2026-11-25 09:20:07.122924+00', 26);
+INSERT INTO necrostack.events VALUES (29, 'account-2', 8, '50c7b961-c564-588c-bfec-cf3fc26c9e9c', 'withdrawn', '["hot","round:3"]', '{"amount":3}', '{"correlation":"50c7b961-c564-588c-bfec-cf3fc26c9e9c"}', '2026-11-25 09:20:07.122924+00', 26);
+INSERT INTO necrostack.events VALUES (30, 'transfer-1', 7, 'fffa595a-331b-52e6-a37f-7bd08d809adc', 'deposited', '["hot","round:3"]', '{"amount":3}', '{"correlation":"fffa595a-331b-52e6-a37f-7bd08d809adc"}', '2026-11-25 09:20:07.122924+00', 26);
+INSERT INTO necrostack.events VALUES (31, 'transfer-1', 8, 'ec789678-aceb-5f66-8bc1-58e5b6597bbe', 'withdrawn', '["hot","round:3"]', '{"amount":3}', '{"correlation":"ec789678-aceb-5f66-8bc1-58e5b6597bbe"}', '2026-11-25 09:20:07.122924+00', 26);
+INSERT INTO necrostack.events VALUES (32, 'reminder-1', 1, 'a96c7f52-0ebc-5162-83dd-4b01392a8165', 'reminded', NULL, '{}', '{"correlation":"a96c7f52-0ebc-5162-83dd-4b01392a8165"}', '2026-11-25 09:20:07.162474+00', 32);
 
-INSERT INTO necrostack.members VALUES ('old member', '{lanes,workers}', '2126-11-01 09:12:12.873183+00');
+INSERT INTO necrostack.members VALUES ('old member', '{lanes,workers}', '2126-11-01 09:20:07.138729+00');
 
-INSERT INTO necrostack.parked VALUES ('7a3d00e8-d08a-5576-bae5-74ce9b4fa215', 'lanes', 2, 'account-1', 8, 'ebb4a63f-9723-57f7-8ea5-239835128eeb', 1, '[{"at":"2023-11-14T22:13:20Z","error":"no such account: ''x''"}]', NULL, false, '2026-11-25 09:12:12.8834+00');
-INSERT INTO necrostack.parked VALUES ('47341376-5962-5f1b-be71-b87f34a914d6', 'lanes', 2, 'account-1', 9, '503084ea-e273-5ebe-b815-41ae98a3cdbb', 0, '[]', NULL, false, '2026-11-25 09:12:12.8834+00');
-INSERT INTO necrostack.parked VALUES ('60b7b7f5-3864-5af8-8ec1-a998fe8e627e', 'lanes', 1, 'account-1', 8, 'ebb4a63f-9723-57f7-8ea5-239835128eeb', 1, '[{"at":"2023-11-14T22:13:20Z","error":"no such account: ''x''"}]', NULL, true, '2026-11-25 09:12:12.881893+00');
+INSERT INTO necrostack.parked VALUES ('7a3d00e8-d08a-5576-bae5-74ce9b4fa215', 'lanes', 2, 'account-1', 8, 'ebb4a63f-9723-57f7-8ea5-239835128eeb', 1, '[{"at":"2023-11-14T22:13:20Z","error":"no such account: ''x''"}]', NULL, false, '2026-11-25 09:20:07.151672+00');
+INSERT INTO necrostack.parked VALUES ('47341376-5962-5f1b-be71-b87f34a914d6', 'lanes', 2, 'account-1', 9, '503084ea-e273-5ebe-b815-41ae98a3cdbb', 0, '[]', NULL, false, '2026-11-25 09:20:07.151672+00');
+INSERT INTO necrostack.parked VALUES ('60b7b7f5-3864-5af8-8ec1-a998fe8e627e', 'lanes', 1, 'account-1', 8, 'ebb4a63f-9723-57f7-8ea5-239835128eeb', 1, '[{"at":"2023-11-14T22:13:20Z","error":"no such account: ''x''"}]', NULL, true, '2026-11-25 09:20:07.149627+00');
 
 INSERT INTO necrostack.partitions VALUES ('resting', 0, 1, NULL, 0, 0);
 INSERT INTO necrostack.partitions VALUES ('lanes', 0, 3, 'old member', 0, 0);
