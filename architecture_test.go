@@ -44,6 +44,7 @@ var architecture = table{
 		"go.opentelemetry.io/otel/metric/...", "go.opentelemetry.io/otel/trace/...",
 	},
 	"organs":          {uuid, "eventstore", "spine", "internal/..."},
+	"projections":     {uuid, "eventstore", "spine"},
 	"backends/memory": {uuid, "eventstore", "internal/..."},
 	"backends/postgres": {
 		uuid, "eventstore", "internal/signal", "migrations",
@@ -54,6 +55,7 @@ var architecture = table{
 
 	"eventstore/storetest": {uuid, "eventstore", "github.com/anishathalye/porcupine", "pgregory.net/rapid"},
 	"spine/spinetest":      {uuid, "eventstore", "spine"},
+	"projections/viewtest": {uuid, "eventstore", "spine", "spine/spinetest", "projections", "github.com/google/go-cmp/cmp"},
 	"internal/goldentest":  {"github.com/google/go-cmp/cmp"},
 	"internal/testenv":     {"internal/testenv/launch", pgx},
 	"internal/testenv/launch": {
@@ -71,6 +73,7 @@ var architecture = table{
 // that needs nothing set up, and whatever exists for tests.
 var inTests = []string{
 	uuid, "eventstore", "spine", "organs", "backends/memory", "eventstore/storetest", "spine/spinetest", "organs/organstest",
+	"projections", "projections/viewtest",
 	"internal/testenv", "internal/goldentest", pgx, "github.com/anishathalye/porcupine",
 	"github.com/google/go-cmp/cmp", "go.uber.org/goleak", "pgregory.net/rapid",
 	"go.opentelemetry.io/otel/attribute", "go.opentelemetry.io/otel/trace", "go.opentelemetry.io/otel/sdk/...",

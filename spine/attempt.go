@@ -156,6 +156,9 @@ func (e *engine) abandon(ctx context.Context, l *lane, in *eventstore.Event, res
 
 // handle calls the handler for one event after the other. Parts of one stored event stay together.
 func (l *lane) handle(j job) work {
+	if l.consumer.HandleBatch != nil {
+		return l.handleBatch(j)
+	}
 	ctx, batch, number, w := j.ctx, j.batch, j.number, new(work)
 	var outputs []Output
 	start := time.Now()
@@ -209,10 +212,7 @@ func (l *lane) call(ctx context.Context, in *Input, number int, clock *time.Time
 	if observed {
 		ctx = l.engine.observe.tell(ctx, l.observation(EventDispatched, in, number))
 	}
-	if err = in.fault; err == nil && in.Metadata.Depth > l.engine.cfg.MaxDepth {
-		err = Park(fmt.Errorf("%w: %d causes lie before it", ErrDepth, in.Metadata.Depth))
-	}
-	if err == nil {
+	if err = l.unfit(in); err == nil {
 		out, err = protect(func() (Output, error) { return l.consumer.Handle(ctx, *in) })
 	}
 	if err == nil {
@@ -242,6 +242,14 @@ func (l *lane) call(ctx context.Context, in *Input, number int, clock *time.Time
 		l.engine.observe.tell(ctx, o)
 	}
 	return out, err
+}
+
+// unfit is why an event cannot be given to a handler.
+func (l *lane) unfit(in *Input) error {
+	if in.fault == nil && in.Metadata.Depth > l.engine.cfg.MaxDepth {
+		return Park(fmt.Errorf("%w: %d causes lie before it", ErrDepth, in.Metadata.Depth))
+	}
+	return in.fault
 }
 
 // observation of a step of one attempt.

@@ -54,7 +54,7 @@ func (l *lane) announce(ctx context.Context, group []Input, t *tries) error {
 	if len(trials) == 0 {
 		return nil
 	}
-	if _, err := l.send(ctx, eventstore.Commit{Parks: trials}, stay); err != nil {
+	if _, err := l.send(ctx, eventstore.Commit{Parks: trials}, stay, nil); err != nil {
 		return err
 	}
 	for _, p := range trials {

@@ -36,7 +36,7 @@ func (l *lane) feed(ctx, work context.Context, in []Input, through eventstore.Po
 		if n < len(in) {
 			to = in[n-1].Position
 		}
-		if _, err := l.send(work, c, to); err != nil {
+		if _, err := l.send(work, c, to, nil); err != nil {
 			return false
 		}
 		l.engine.window.Fire()
@@ -121,7 +121,7 @@ func (l *lane) refill(ctx, work context.Context, key string) error {
 			}
 		}
 	}
-	if _, err := l.send(work, c, stay); err != nil {
+	if _, err := l.send(work, c, stay, nil); err != nil {
 		return err
 	}
 	for _, p := range all {

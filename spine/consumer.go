@@ -18,6 +18,14 @@ type consumer struct {
 	listens []string // Listens, as its definition says it
 }
 
+// most is how many events may go into one commit.
+func (c *consumer) most() int {
+	if c.HandleBatch != nil && c.MaxBatch > 0 {
+		return c.MaxBatch
+	}
+	return batchInputs
+}
+
 // split sorts events into the partitions of a shape.
 func (c *consumer) split(s *shape, events []eventstore.Event) [][]Input {
 	if s.key == nil {

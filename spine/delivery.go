@@ -128,7 +128,7 @@ func (l *lane) answer(ctx context.Context, w *work, in []Input, ack eventstore.A
 	var r eventstore.Result
 	var err error
 	for failures, unknown := 0, false; ; failures++ {
-		r, err = l.engine.commit(ctx, l.consumer.Name, c)
+		r, err = l.engine.commit(ctx, l.consumer.Name, c, nil)
 		if unknown && isGone(err) && len(c.Appends)+len(c.Schedules) == 0 {
 			err = nil // it was ours
 		}

@@ -77,16 +77,24 @@ func newFeed(store *eventstore.Store, consumers []*consumer) *feed {
 }
 
 // next returns the lane's next events and the position through which these are all. It waits for them, but
-// returns none as soon as the lane has something else to do.
-func (f *feed) next(ctx context.Context, l *lane) ([]Input, eventstore.Position, error) {
+// returns none as soon as the lane has something else to do. If they are handled together, it goes on reading as long as
+// there is more to have at once.
+func (f *feed) next(ctx context.Context, l *lane) (got []Input, through eventstore.Position, err error) {
 	for {
 		if ctx.Err() != nil {
 			return nil, 0, ctx.Err()
 		}
 		f.mu.Lock()
-		l.idle, l.since = true, time.Time{}
+		if l.idle = len(got) == 0; l.idle {
+			l.since = time.Time{}
+		}
 		c := f.kept(l.readTo)
 		wait := l.ended() || c == nil && l.readTo >= f.tail
+		if wait && len(got) > 0 {
+			through := l.readTo
+			f.mu.Unlock()
+			return got, through, nil
+		}
 		if wait {
 			f.park(l)
 		}
@@ -99,8 +107,10 @@ func (f *feed) next(ctx context.Context, l *lane) ([]Input, eventstore.Position,
 			return nil, 0, ctx.Err()
 		}
 		if c == nil {
-			var err error
 			if c, err = f.fetch(ctx, after); err != nil {
+				if len(got) > 0 && ctx.Err() == nil {
+					return got, after, nil // it will show again
+				}
 				return nil, 0, err
 			}
 		}
@@ -108,15 +118,20 @@ func (f *feed) next(ctx context.Context, l *lane) ([]Input, eventstore.Position,
 		f.mu.Lock()
 		in = l.between(in, l.readTo)
 		l.readTo = max(l.readTo, l.bound(c.through))
-		through := l.readTo
-		if l.idle = len(in) == 0; !l.idle {
-			l.since = in[0].Time
+		through = l.readTo
+		if len(got) == 0 && len(in) > 0 {
+			l.idle, l.since = false, in[0].Time
 		}
 		f.mu.Unlock()
-		if len(in) > 0 {
+		switch {
+		case l.consumer.HandleBatch == nil && len(in) > 0:
 			return in, through, nil
+		case len(got)+len(in) >= l.consumer.most():
+			return append(got, in...), through, nil
+		case len(got)+len(in) == 0:
+			l.engine.idle.Fire()
 		}
-		l.engine.idle.Fire()
+		got = append(got, in...)
 	}
 }
 

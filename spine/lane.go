@@ -256,7 +256,7 @@ func whole(in []Input) int {
 
 // try handles as many events as go into one commit. If it has done none, it says why.
 func (l *lane) try(ctx context.Context, in []Input, number int) (w work) {
-	most := batchInputs
+	most := l.consumer.most()
 	if number > 1 || l.singly+l.careful > 0 {
 		most = 1
 	}

@@ -19,10 +19,14 @@ type Wiring struct {
 	Name    string           // unique among the organs of all processes that share the log
 	Listens eventstore.Query // which events it handles. The zero Query: none, so it is no consumer
 	Key     eventstore.Key   // what an event is handled for. Defaults to its stream
-	Handle  Handle           // required of a consumer
+	Handle  Handle           // of a consumer: this, or HandleBatch
 	Decides []CommandHandler // the commands it decides
 	Sends   []string         // the types of the commands it puts into the log
 	Policy  Policy           // how it consumes
+
+	// HandleBatch is for consumers that do better with many events at once. Not for Competing.
+	HandleBatch HandleBatch
+	MaxBatch    int // how many at most. Defaults to 256
 
 	// KeyVersion is to be raised by one whenever Key changes what it returns. FormerKey, if not nil, is what it
 	// was before that: with it the partitions, wherever they stand, are first brought to one position.
@@ -34,6 +38,11 @@ type Wiring struct {
 // output counts once. It is given up when ctx ends. What it returns with an error is dropped, unless the
 // error is made by Park.
 type Handle func(ctx context.Context, in Input) (Output, error)
+
+// HandleBatch handles consecutive events of a partition, from the first on, and returns how many of them the output, which
+// is written as one commit, is of. If these are not all, err is why the next one cannot be handled; it is tried again
+// by itself then, as its policy says. Else it is like Handle.
+type HandleBatch func(ctx context.Context, batch []Input) (out Output, done int, err error)
 
 // Input is an event, and the keys that it is to be handled for. It must not be changed: other organs see the
 // same event.
@@ -49,6 +58,9 @@ type Output struct {
 	// Commit is what to write. The Spine adds the checkpoint; it may join the outputs of consecutive
 	// events of a partition into one commit.
 	Commit eventstore.Commit
+
+	// Into, if not nil, is written together with Commit. Only HandleBatch may have it.
+	Into eventstore.Pending
 
 	// Seen is what Send returns when Commit is empty.
 	Seen eventstore.Result
@@ -69,5 +81,5 @@ func (o *Output) settle(r eventstore.Result, err error) {
 // empty reports whether there is nothing to write.
 func (o *Output) empty() bool {
 	c := &o.Commit
-	return len(c.Appends)+len(c.Schedules)+len(c.Cancels)+len(c.Unparks) == 0
+	return o.Into == nil && len(c.Appends)+len(c.Schedules)+len(c.Cancels)+len(c.Unparks) == 0
 }

@@ -20,6 +20,7 @@ type joined struct {
 	entries int  // events, and whatever else has a limit
 	bytes   int  // of payloads
 	full    bool // the like of what was added last would not fit
+	into    eventstore.Pending
 	settled []func(eventstore.Result, error)
 }
 
@@ -135,6 +136,9 @@ func (j *joined) add(out *Output) {
 	j.commit.Unparks = append(j.commit.Unparks, c.Unparks...)
 	j.commit.Schedules = append(j.commit.Schedules, c.Schedules...)
 	j.commit.Cancels = append(j.commit.Cancels, c.Cancels...)
+	if out.Into != nil {
+		j.into = out.Into
+	}
 	if out.Settled != nil {
 		j.settled = append(j.settled, out.Settled)
 		out.Settled = nil

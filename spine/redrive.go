@@ -69,7 +69,7 @@ func (l *lane) redriveHead(ctx context.Context, key string, head []eventstore.Pa
 	}
 	tried := l.again(head, errNotFinished)
 	announced := replace(append(slices.Clone(tried), l.unmarked(key, head)...))
-	if _, err := l.send(ctx, announced, stay); err != nil {
+	if _, err := l.send(ctx, announced, stay, nil); err != nil {
 		return false, err
 	}
 	l.quarantine.putAll(announced.Parks)
@@ -84,7 +84,7 @@ func (l *lane) redriveHead(ctx context.Context, key string, head []eventstore.Pa
 		if len(c.Parks) == 0 && next != nil && next.Attempts > 0 { // what was never tried goes on by itself
 			c.Redrives = []uuid.UUID{next.ID}
 		}
-		r, err := l.send(ctx, c, stay)
+		r, err := l.send(ctx, c, stay, w.output.into)
 		w.output.settle(r, err)
 		switch {
 		case err == nil:

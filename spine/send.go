@@ -84,7 +84,7 @@ func (s *Spine) decide(ctx context.Context, h command, in Request, once bool) (e
 			return out.Seen, nil
 		}
 		follow(&out.Commit, &in)
-		r, err := s.commit(ctx, h.organ.name, out.Commit)
+		r, err := s.commit(ctx, h.organ.name, out.Commit, nil)
 		out.settle(r, err)
 		if !errors.Is(err, eventstore.ErrConflict) || n >= s.cfg.Conflicts {
 			if err == nil {

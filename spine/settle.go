@@ -28,7 +28,7 @@ func (l *lane) commit(ctx context.Context, w *work, in []Input, through eventsto
 	c := w.output.commit
 	c.Parks = append(append(c.Parks, l.spilled...), w.parks...)
 	l.endTrials(&c, in[:w.done])
-	r, err := l.send(ctx, c, to)
+	r, err := l.send(ctx, c, to, w.output.into)
 	w.output.settle(r, err)
 	if err != nil {
 		return err
@@ -44,15 +44,15 @@ func (l *lane) commit(ctx context.Context, w *work, in []Input, through eventsto
 // stay is where a checkpoint goes that only proves the right to commit.
 const stay = eventstore.Position(-1)
 
-// send commits with the checkpoints of the lane and of its idle neighbours.
-func (l *lane) send(ctx context.Context, c eventstore.Commit, to eventstore.Position) (eventstore.Result, error) {
+// send commits, into if that is not nil, with the checkpoints of the lane and of its idle neighbours.
+func (l *lane) send(ctx context.Context, c eventstore.Commit, to eventstore.Position, into eventstore.Pending) (eventstore.Result, error) {
 	f := l.engine.feed
 	own := f.checkpointTo(l, to)
 	carried, written, unknown := f.carry(l.consumer), false, false
 	defer func() { f.settle(carried, written) }()
 	for failures := 0; ; {
 		c.Checkpoints = append([]eventstore.Checkpoint{own}, checkpoints(carried)...)
-		r, err := l.engine.commit(ctx, l.consumer.Name, c)
+		r, err := l.engine.commit(ctx, l.consumer.Name, c, into)
 		unknown = unknown || errors.Is(err, eventstore.ErrOutcomeUnknown)
 		if len(carried) > 0 && errors.Is(err, eventstore.ErrFenced) && !l.isFenced(err) && !isGone(err) {
 			l.engine.loseFenced(ctx, carried, err)

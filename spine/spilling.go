@@ -99,7 +99,7 @@ func (l *lane) parkMost(ctx context.Context) error {
 			n++
 		}
 		c := eventstore.Commit{Parks: slices.Clone(l.spilled[:n])}
-		if _, err := l.send(ctx, c, l.spilled[n-1].Position); err != nil {
+		if _, err := l.send(ctx, c, l.spilled[n-1].Position, nil); err != nil {
 			return err
 		}
 		if err := l.engine.spill.forget(c.Parks); err != nil {

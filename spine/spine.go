@@ -140,8 +140,15 @@ func (r *registration) organ(i int, o Organ) {
 	for _, typ := range w.Sends {
 		r.sent[typ] = w.Name
 	}
-	if !w.Listens.IsZero() && w.Handle == nil {
+	switch {
+	case !w.Listens.IsZero() && w.Handle == nil && w.HandleBatch == nil:
 		r.faultf("%s: listens but handles nothing", name)
+	case w.Handle != nil && w.HandleBatch != nil:
+		r.faultf("%s: has both Handle and HandleBatch", name)
+	case w.HandleBatch != nil && w.Policy.or(r.spine.cfg.Policy).Delivery == Competing:
+		r.faultf("%s: HandleBatch is not for Competing, which delivers events one by one", name)
+	case w.MaxBatch < 0:
+		r.faultf("%s: MaxBatch is %d", name, w.MaxBatch)
 	}
 	for _, it := range w.Listens.Items() {
 		for _, t := range it.Types {

@@ -221,12 +221,16 @@ func (t *telemetry) span(ctx context.Context, kind trace.SpanKind, operation, na
 }
 
 // commit writes to the log, and reports how long it took.
-func (s *Spine) commit(ctx context.Context, organ string, c eventstore.Commit) (eventstore.Result, error) {
-	if !s.telemetry.metered.commits.Enabled(ctx) {
-		return s.store.Commit(ctx, c)
-	}
+func (s *Spine) commit(ctx context.Context, organ string, c eventstore.Commit, into eventstore.Pending) (r eventstore.Result, err error) {
 	start := time.Now()
-	r, err := s.store.Commit(ctx, c)
+	if into != nil {
+		r, err = s.store.CommitWith(ctx, into, c)
+	} else {
+		r, err = s.store.Commit(ctx, c)
+	}
+	if !s.telemetry.metered.commits.Enabled(ctx) {
+		return r, err
+	}
 	attrs := []attribute.KeyValue{s.telemetry.system, attribute.String("messaging.consumer.group.name", organ)}
 	if err != nil {
 		attrs = append(attrs, attribute.String("error.type", kindOf(err)))

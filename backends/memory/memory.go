@@ -45,6 +45,7 @@ type Backend struct {
 	windows    map[string][]*delivery // of each consumer, in order of position
 	window     int64                  // of the pulse
 	snapshots  map[snapshotKey]eventstore.Snapshot
+	tables     map[string]*table
 }
 
 var (
@@ -57,6 +58,7 @@ var (
 	_ eventstore.Snapshotter = (*Backend)(nil)
 	_ eventstore.Scheduler   = (*Backend)(nil)
 	_ eventstore.Parker      = (*Backend)(nil)
+	_ eventstore.RowKeeper   = (*Backend)(nil)
 )
 
 // New makes an empty backend, for tests that wrap it or share it between stores.
@@ -73,6 +75,7 @@ func New() *Backend {
 		parked:     map[uuid.UUID]eventstore.Parked{},
 		windows:    map[string][]*delivery{},
 		snapshots:  map[snapshotKey]eventstore.Snapshot{},
+		tables:     map[string]*table{},
 	}
 }
 

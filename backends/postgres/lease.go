@@ -37,10 +37,9 @@ func decodeDefinition(name string, generation int64, data []byte) (eventstore.Co
 	}, err
 }
 
-// tx runs a function in a transaction, which ends with it. A client that stops in the middle does not stop others for
-// long.
+// tx runs a function in a transaction, which ends with it.
 func (b *Backend) tx(ctx context.Context, act func(tx pgx.Tx) error) error {
-	err := pgx.BeginTxFunc(ctx, b.reserve, pgx.TxOptions{BeginQuery: "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '2s'"}, act)
+	err := pgx.BeginTxFunc(ctx, b.reserve, pgx.TxOptions{BeginQuery: beginQuery}, act)
 	if err == nil {
 		b.moved()
 	}

@@ -51,6 +51,7 @@ var (
 	_ eventstore.Parker      = (*Backend)(nil)
 	_ eventstore.Deliverer   = (*Backend)(nil)
 	_ eventstore.Snapshotter = (*Backend)(nil)
+	_ eventstore.RowKeeper   = (*Backend)(nil)
 )
 
 // Open connects by a URL or a keyword DSN, creates or upgrades the schema unless cfg says otherwise, and opens the

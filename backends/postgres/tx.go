@@ -43,16 +43,8 @@ func CommitTx(ctx context.Context, tx pgx.Tx, st *eventstore.Store, c eventstore
 	if err != nil {
 		return err
 	}
-	batch, err := newBatch([]eventstore.Commit{c})
-	if err != nil {
-		return err
-	}
-	args, err := batch.args()
-	if err != nil {
-		return err
-	}
-	if _, err := tx.Exec(ctx, b.stageSQL, args...); err != nil {
-		return fmt.Errorf("commit in a transaction: %w", classify(err))
+	if err := b.stage(ctx, tx, c); err != nil {
+		return fmt.Errorf("commit in a transaction: %w", err)
 	}
 	return nil
 }

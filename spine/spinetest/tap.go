@@ -21,6 +21,7 @@ type Backend interface {
 	eventstore.Parker
 	eventstore.Deliverer
 	eventstore.Snapshotter
+	eventstore.RowKeeper
 }
 
 // ErrCut is what a tap answers after Cut.
