@@ -90,6 +90,8 @@ func Run(t *testing.T, h spinetest.Harness) {
 	t.Helper()
 	for name, run := range map[string]func(*spinetest.Trial){
 		"rows are what folding the log from its beginning comes to":                    equalsOracle,
+		"events are folded together across what is read at once":                       manyTogether,
+		"rows are written with a checkpoint that is accepted, or not at all":           fenced,
 		"each event counts once, whatever commits are lost and processes come and go":  exactlyOnce,
 		"a fold that fails parks its key alone, and redriven it is as if it never had": parksKey,
 		"a read waits for what was written":                                            readYourWrites,
@@ -206,6 +208,90 @@ func equalsOracle(t *spinetest.Trial) {
 			t.Error("there are no rows")
 		}
 	}
+}
+
+// manyTogether has batches of more events than the Spine reads at once.
+func manyTogether(t *spinetest.Trial) {
+	view := balances()
+	view.Batch, view.Policy.Partitions = 600, 1
+	random := rand.New(rand.NewPCG(5, 5))
+	for range 2 {
+		payloads := make([]eventstore.Payload, 900)
+		for i := range payloads {
+			payloads[i] = moved{fmt.Sprint("a", random.IntN(50)), fmt.Sprint("a", random.IntN(50)), int64(i)}
+		}
+		if _, err := t.Store.Append(t.Ctx, "transfer-1", eventstore.Any, payloads...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tap := t.Tap()
+	t.Drain(t.Spine(t.Open(tap), spine.Config{MaxSteps: -1}, view))
+	want(t, view.Rows(t.Store))
+	if n := tap.Writes.Load(); n > 6 {
+		t.Errorf("1,800 events took %d commits", n)
+	}
+}
+
+// fenced writes rows as an owner that has lost its partition, from elsewhere than where it stands, and again.
+func fenced(t *spinetest.Trial) {
+	set := eventstore.RowSet{Name: "sums", Version: 1, Columns: []eventstore.Column{{Name: "n", Kind: eventstore.Int}}}
+	tap := t.Tap()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(tap.DefineRows(t.Ctx, set))
+	must(tap.DefineRows(t.Ctx, set)) // once more
+	for n := range 3 {
+		t.Put(spinetest.Event("s-1", "in", n))
+	}
+	known, err := tap.Define(t.Ctx, eventstore.Consumer{Name: "sums_v1", Partitions: 1, Hash: "fnv1a", Listens: []string{"type in"}})
+	must(err)
+	lease := func(member string) eventstore.Lease {
+		t.Helper()
+		_, err := tap.Renew(t.Ctx, eventstore.Member{ID: member, Consumers: []string{"sums_v1"}}, time.Minute)
+		must(err)
+		leases, err := tap.Claim(t.Ctx, member, "sums_v1", known.Generation, []int{0})
+		must(err)
+		return leases[0]
+	}
+	write := func(epoch int64, from, to eventstore.Position, rows ...eventstore.Row) error {
+		c := eventstore.Commit{Checkpoints: []eventstore.Checkpoint{{Consumer: "sums_v1", Epoch: epoch, From: from, To: to}}}
+		_, err := t.Store.CommitWith(t.Ctx, tap.WriteRows(set, rows), c)
+		return err
+	}
+	check := func(want ...int64) {
+		t.Helper()
+		rows, err := tap.LoadRows(t.Ctx, set, []string{"a", "b"})
+		must(err)
+		slices.SortFunc(rows, func(x, y eventstore.Row) int { return strings.Compare(x.Key, y.Key) })
+		var got []int64
+		for _, r := range rows {
+			got = append(got, r.Values[0].(int64)) //nolint:forcetypeassert // of the kind Int
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("rows are %v, want %v", got, want)
+		}
+	}
+	row := func(key string, n int64) eventstore.Row { return eventstore.Row{Key: key, Values: []any{n}} }
+	old := lease("one").Epoch
+	must(write(old, 0, 1, row("a", 1), row("b", 1)))
+	check(1, 1)
+	must(write(old, 0, 1, row("a", 1), row("b", 1))) // sent again
+	check(1, 1)
+	if err := write(old, 2, 3, row("a", 9)); !errors.Is(err, eventstore.ErrFenced) {
+		t.Errorf("from elsewhere than where the partition stands: %v", err)
+	}
+	must(tap.Leave(t.Ctx, "one"))
+	now := lease("two").Epoch
+	if err := write(old, 1, 2, row("a", 9), eventstore.Row{Key: "b"}); !errors.Is(err, eventstore.ErrFenced) {
+		t.Errorf("of a former owner: %v", err)
+	}
+	check(1, 1)
+	must(write(now, 1, 2, row("a", 2), eventstore.Row{Key: "b"}))
+	check(2)
 }
 
 // exactlyOnce loses answers at random, before and after the commit, and replaces Spines that have lost their connection.
