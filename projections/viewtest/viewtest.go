@@ -236,6 +236,7 @@ func manyTogether(t *spinetest.Trial) {
 func fenced(t *spinetest.Trial) {
 	set := eventstore.RowSet{Name: "sums", Version: 1, Columns: []eventstore.Column{{Name: "n", Kind: eventstore.Int}}}
 	tap := t.Tap()
+	store := t.Open(tap)
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -259,7 +260,7 @@ func fenced(t *spinetest.Trial) {
 	}
 	write := func(epoch int64, from, to eventstore.Position, rows ...eventstore.Row) error {
 		c := eventstore.Commit{Checkpoints: []eventstore.Checkpoint{{Consumer: "sums_v1", Epoch: epoch, From: from, To: to}}}
-		_, err := t.Store.CommitWith(t.Ctx, tap.WriteRows(set, rows), c)
+		_, err := store.CommitWith(t.Ctx, tap.WriteRows(set, rows), c)
 		return err
 	}
 	check := func(want ...int64) {
