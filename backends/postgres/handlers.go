@@ -134,7 +134,7 @@ type pendingSQL struct {
 const handlersQuery = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '5s'"
 
 func (p *pendingSQL) begin(ctx context.Context) (err error) {
-	if p.conn, err = p.b.acquire(ctx); err != nil {
+	if p.conn, err = p.b.pool.Acquire(ctx); err != nil {
 		return classify(err)
 	}
 	if p.tx, err = p.conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, BeginQuery: handlersQuery}); err != nil {

@@ -38,7 +38,7 @@ func (p *pendingRows) Commit(ctx context.Context, c eventstore.Commit) (eventsto
 
 // commitWith has a function write what it will in a transaction, and then a commit.
 func (b *Backend) commitWith(ctx context.Context, c eventstore.Commit, act func(tx pgx.Tx) error) (r eventstore.Result, err error) {
-	conn, err := b.acquire(ctx)
+	conn, err := b.pool.Acquire(ctx) // the reserve is for leases and commits of one call
 	if err != nil {
 		return r, classify(err)
 	}
