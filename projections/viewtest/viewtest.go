@@ -270,7 +270,7 @@ func fenced(t *spinetest.Trial) {
 		slices.SortFunc(rows, func(x, y eventstore.Row) int { return strings.Compare(x.Key, y.Key) })
 		var got []int64
 		for _, r := range rows {
-			got = append(got, r.Values[0].(int64)) //nolint:forcetypeassert // of the kind Int
+			got = append(got, r.Values[0].(int64))
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("rows are %v, want %v", got, want)
