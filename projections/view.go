@@ -132,7 +132,7 @@ func (k *keeping[Row]) keys(ev eventstore.Event) (keys []string, err error) {
 func (k *keeping[Row]) handle(ctx context.Context, batch []spine.Input) (out spine.Output, done int, err error) {
 	if !k.defined.Load() {
 		if err := k.keeper.DefineRows(ctx, k.set); err != nil {
-			return out, 0, fmt.Errorf("define the rows of %s: %w", k.set.Table(), err)
+			return out, 0, fmt.Errorf("define the rows of %s: %w", k.set.Table(), unavailable(err))
 		}
 		k.defined.Store(true)
 	}
@@ -165,12 +165,20 @@ func (k *keeping[Row]) load(ctx context.Context, batch []spine.Input) (map[strin
 	}
 	rows, err := k.keeper.LoadRows(ctx, k.set, keys)
 	if err != nil {
-		return nil, fmt.Errorf("load rows of %s: %w", k.set.Table(), err)
+		return nil, fmt.Errorf("load rows of %s: %w", k.set.Table(), unavailable(err))
 	}
 	for _, r := range rows {
 		kept[r.Key] = r.Values
 	}
 	return kept, nil
+}
+
+// unavailable says of an error that will pass that no event is to blame for it.
+func unavailable(err error) error {
+	if eventstore.IsRetryable(err) {
+		return fmt.Errorf("%w: %w", eventstore.ErrUnavailable, err)
+	}
+	return err
 }
 
 // state is a row while it is folded.

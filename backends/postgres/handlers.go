@@ -115,6 +115,9 @@ func (hs Handlers) Apply(ctx context.Context, st *eventstore.Store, batch []even
 	p := &pendingSQL{b: b, handlers: hs, events: batch}
 	done, err := p.apply(ctx)
 	if done == 0 {
+		if p.conn == nil && eventstore.IsRetryable(err) || p.conn != nil && p.conn.Conn().IsClosed() && ctx.Err() == nil {
+			err = fmt.Errorf("%w: %w", eventstore.ErrUnavailable, err) // no event is to blame
+		}
 		p.release(ctx)
 		return nil, nil, 0, err
 	}
