@@ -10,7 +10,7 @@ import (
 
 // SmallDisk returns a directory that is a file system of its own, of 64 MiB, where the server runs. Its user may write
 // there. In Docker there always is one. For a server of local programs, root has to mount it: where that is not
-// possible, the test is skipped.
+// possible, the test is skipped. Servers of Redis that are a test's own may be told to write there, by CONFIG SET dir.
 func (s *OwnServer) SmallDisk(tb testing.TB) (dir string) {
 	tb.Helper()
 	if s.launched.From == launch.Docker {

@@ -22,7 +22,7 @@ func (s *Server) DSN() string { return s.launched.DSN }
 func (s *Server) Addr() string { return s.launched.Addr }
 
 // Database creates an empty database of a new name and returns its DSN. When the test ends, the database is gone, even
-// if connections to it are open.
+// if connections to it are open. On a Redis server it is a log: see Redis.
 func (s *Server) Database(tb testing.TB) string {
 	tb.Helper()
 	product, name := s.launched.Product, databaseName(tb.Name())
@@ -89,25 +89,6 @@ func (s *OwnServer) Pause(tb testing.TB) {
 func (s *OwnServer) Resume(tb testing.TB) {
 	tb.Helper()
 	s.act(tb, s.launched.Resume)
-}
-
-// Dump returns a dump of a database of the server, made by the program that comes with it. Options are more arguments of
-// that program.
-func (s *OwnServer) Dump(tb testing.TB, dsn string, options ...string) (dump []byte) {
-	tb.Helper()
-	s.act(tb, func(ctx context.Context) (err error) {
-		dump, err = s.launched.Dump(ctx, dsn, options...)
-		return err
-	})
-	return dump
-}
-
-// Restore restores a dump of this server, or of another of its version, into a new database, and returns its DSN.
-func (s *OwnServer) Restore(tb testing.TB, dump []byte) (dsn string) {
-	tb.Helper()
-	dsn = s.Database(tb)
-	s.act(tb, func(ctx context.Context) error { return s.launched.Restore(ctx, dsn, dump) })
-	return dsn
 }
 
 // Pids returns the server's processes, the one that started the others first. In Docker they are numbered as its

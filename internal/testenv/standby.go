@@ -1,7 +1,6 @@
 package testenv
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -15,7 +14,7 @@ import (
 // DSNs that its method DSNOf makes.
 //
 // The standby is another server of the same kind, which fetches a base backup of s and is then started on that.
-func (s *OwnServer) Standby(tb testing.TB) *OwnServer {
+func (s *OwnPostgresServer) Standby(tb testing.TB) *OwnPostgresServer {
 	tb.Helper()
 	standby := OwnPostgres(tb)
 	var hba, addr, port string
@@ -39,43 +38,13 @@ func (s *OwnServer) Standby(tb testing.TB) *OwnServer {
 }
 
 // DSNOf returns a DSN of another server with the address of this one.
-func (s *OwnServer) DSNOf(tb testing.TB, dsn string) string {
+func (s *OwnPostgresServer) DSNOf(tb testing.TB, dsn string) string {
 	tb.Helper()
 	here, err := launch.Redirect(dsn, s.Addr())
 	if err != nil {
 		tb.Fatalf("testenv: %v", err)
 	}
 	return here
-}
-
-// Shell runs a command where the server runs, as its user.
-func (s *Server) Shell(tb testing.TB, command string) {
-	tb.Helper()
-	s.connected(tb, func(ctx context.Context, conn *pgx.Conn) error {
-		quoted := strings.ReplaceAll("cat >/dev/null; "+command, "'", "''")
-		_, err := conn.Exec(ctx, "COPY (SELECT 1) TO PROGRAM '"+quoted+"'")
-		return err
-	})
-}
-
-// ask scans the only row that a statement returns.
-func (s *Server) ask(tb testing.TB, statement string, to ...any) {
-	tb.Helper()
-	s.connected(tb, func(ctx context.Context, conn *pgx.Conn) error { return conn.QueryRow(ctx, statement).Scan(to...) })
-}
-
-func (s *Server) connected(tb testing.TB, act func(context.Context, *pgx.Conn) error) {
-	tb.Helper()
-	ctx, cancel := within(tb, acting)
-	defer cancel()
-	conn, err := pgx.Connect(ctx, s.DSN())
-	if err == nil {
-		err = act(ctx, conn)
-		conn.Close(ctx) //nolint:errcheck // the outcome is known by then
-	}
-	if err != nil {
-		tb.Fatalf("testenv: %v", err)
-	}
 }
 
 func password(tb testing.TB, dsn string) string {

@@ -66,23 +66,7 @@ func closeShared() error {
 	return errors.Join(faults...)
 }
 
-// Postgres returns the PostgreSQL server that the tests of this process share. The first call starts it.
-func Postgres(tb testing.TB) *Server {
-	tb.Helper()
-	return share(tb, launch.Postgres())
-}
-
-// OwnPostgres starts a PostgreSQL server for this test alone, which is removed when it ends. It takes seconds: use it
-// to break it, and Postgres for all else.
-func OwnPostgres(tb testing.TB) *OwnServer {
-	tb.Helper()
-	sources, err := launch.Sources()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return own(tb, launch.Postgres(), sources...)
-}
-
+// share returns the product's server that the tests of this process share.
 func share(tb testing.TB, product launch.Product) *Server {
 	tb.Helper()
 	shared.Lock()
@@ -103,8 +87,15 @@ func share(tb testing.TB, product launch.Product) *Server {
 	return &Server{launched: known.server, shared: true}
 }
 
+// own starts a server for this test alone, from the sources that the environment allows if none is named.
 func own(tb testing.TB, product launch.Product, sources ...launch.Source) *OwnServer {
 	tb.Helper()
+	if len(sources) == 0 {
+		var err error
+		if sources, err = launch.Sources(); err != nil {
+			tb.Fatalf("testenv: %v", err)
+		}
+	}
 	ctx, cancel := within(tb, preparing)
 	defer cancel()
 	launched, err := launch.Start(ctx, product, tb.Logf, sources...)
@@ -125,4 +116,22 @@ func own(tb testing.TB, product launch.Product, sources ...launch.Source) *OwnSe
 func within(tb testing.TB, limit time.Duration) (context.Context, context.CancelFunc) {
 	tb.Helper()
 	return context.WithTimeout(context.WithoutCancel(tb.Context()), limit)
+}
+
+// until waits until something that comes about by itself is so: until it returns nil.
+func until(tb testing.TB, what string, so func(context.Context) error) {
+	tb.Helper()
+	ctx, cancel := within(tb, acting)
+	defer cancel()
+	for {
+		err := so(ctx)
+		if err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			tb.Fatalf("testenv: waiting until %s: %v", what, err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }

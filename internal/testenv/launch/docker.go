@@ -26,6 +26,7 @@ type vessel struct {
 	docker    client.APIClient
 	container testcontainers.Container
 	product   Product
+	place     Place
 	release   func() // of the deadman
 }
 
@@ -43,29 +44,52 @@ func beginContainer(ctx context.Context, product Product, report func(string, ..
 		return nil, err
 	}
 	name := "necrostack-" + product.Name + "-" + plan.port + "-" + strconv.Itoa(os.Getpid())
-	// If there is no docker command, then a test process that dies leaves its container behind.
-	release, err := deadman(`docker rm -f -v "$1"`, name)
+	release, err := RemoveOrphan(name)
 	if err != nil {
 		return nil, err
 	}
-	created, err := provider.CreateContainer(ctx, testcontainers.ContainerRequest{
-		Name:           name,
-		Image:          image,
-		Env:            product.Container.Env(plan.password),
-		Cmd:            product.Container.Command,
-		ExposedPorts:   []string{product.Container.Port},
-		ConfigModifier: func(config *container.Config) { config.StopSignal = "SIGINT" },
-		HostConfigModifier: func(config *container.HostConfig) {
-			bound := network.PortBinding{HostIP: netip.MustParseAddr("127.0.0.1"), HostPort: plan.port}
-			config.Tmpfs = map[string]string{SmallDisk: "size=64m,mode=1777"}
-			config.PortBindings = network.PortMap{network.MustParsePort(product.Container.Port): {bound}}
-		},
-	})
+	place := product.Container.place(plan)
+	created, err := provider.CreateContainer(ctx, request(product, plan, place, name, image))
 	if err != nil {
 		release()
 		return nil, fmt.Errorf("creating a container of %s: %w", image, err)
 	}
-	return vessel{docker: provider.Client(), container: created, product: product, release: release}, nil
+	return vessel{docker: provider.Client(), container: created, product: product, place: place, release: release}, nil
+}
+
+// request asks for a container of a server. The product's files in it belong to root; the image's entrypoint hands them
+// to the server's user.
+func request(product Product, plan plan, place Place, name, image string) testcontainers.ContainerRequest {
+	spec := product.Container
+	request := testcontainers.ContainerRequest{
+		Name:           name,
+		Image:          image,
+		Cmd:            spec.Command,
+		ConfigModifier: func(config *container.Config) { config.StopSignal = "SIGINT" },
+		HostConfigModifier: func(config *container.HostConfig) {
+			config.Tmpfs = map[string]string{SmallDisk: "size=64m,mode=1777"}
+			if spec.Host {
+				config.NetworkMode = network.NetworkHost
+				return
+			}
+			bound := network.PortBinding{HostIP: netip.MustParseAddr("127.0.0.1"), HostPort: plan.port}
+			config.PortBindings = network.PortMap{network.MustParsePort(spec.Port): {bound}}
+		},
+	}
+	if !spec.Host {
+		request.ExposedPorts = []string{spec.Port}
+	}
+	if spec.Env != nil {
+		request.Env = spec.Env(plan.password)
+	}
+	if product.Files != nil {
+		for name, text := range product.Files(place) {
+			request.Files = append(request.Files, testcontainers.ContainerFile{
+				Reader: strings.NewReader(text), ContainerFilePath: place.Data + "/" + name, FileMode: 0o600,
+			})
+		}
+	}
+	return request
 }
 
 // settle decides for testcontainers what the environment leaves open, before it looks there, and silences it: no
@@ -220,10 +244,7 @@ func (v vessel) run(ctx context.Context, input []byte, command ...string) ([]byt
 	return said, err
 }
 
-func (v vessel) inside() string {
-	port, _, _ := strings.Cut(v.product.Container.Port, "/")
-	return "127.0.0.1:" + port
-}
+func (v vessel) inside() string { return "127.0.0.1:" + v.place.Port }
 
 func (v vessel) id() string { return v.container.GetContainerID() }
 

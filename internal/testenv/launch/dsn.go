@@ -6,8 +6,6 @@ import (
 	"net"
 	"net/url"
 	"strings"
-
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Redirect returns dsn with another address, of the form host:port. It takes URLs of any product, and the keywords and
@@ -48,14 +46,4 @@ func rewrite(dsn, appended string, change func(*url.URL) (overruling []string)) 
 	}
 	u.RawQuery = query.Encode()
 	return u.String(), nil
-}
-
-// Addr returns where the server of a PostgreSQL DSN listens: host:port, or the path of a Unix socket.
-func Addr(dsn string) (string, error) {
-	config, err := pgconn.ParseConfig(dsn)
-	if err != nil {
-		return "", err
-	}
-	_, addr := pgconn.NetworkAddress(config.Host, config.Port)
-	return addr, nil
 }

@@ -37,6 +37,43 @@ func TestADSNKeepsAllButWhatIsRewritten(t *testing.T) {
 	}
 }
 
+func TestADSNOfRedisNamesALog(t *testing.T) {
+	t.Parallel()
+	for dsn, addr := range map[string]string{
+		"redis://ada:s%23cret@db.example:6380/3?pool_size=7":        "db.example:6380",
+		"rediss://ada:s%23cret@db.example/3?pool_size=7&log=former": "db.example:6379",
+	} {
+		product := launch.Redis()
+		if got, err := product.Addr(dsn); err != nil || got != addr {
+			t.Errorf("%s leads to %s, %v, want %s", dsn, got, err, addr)
+		}
+		named, err := product.Create(t.Context(), dsn, "t_1")
+		if err != nil || !strings.HasSuffix(named, "?log=t_1&pool_size=7") {
+			t.Fatalf("%s, %v: want the log t_1", named, err)
+		}
+		named, err = launch.Redirect(named, "127.0.0.1:20001")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := launch.RedisOptions(named)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Addr != "127.0.0.1:20001" || got.Username != "ada" || got.Password != "s#cret" || got.DB != 3 || got.PoolSize != 7 {
+			t.Errorf("%s leads to %s, database %d, for %s, by %d connections", named, got.Addr, got.DB, got.Username, got.PoolSize)
+		}
+		if secure := strings.HasPrefix(dsn, "rediss:"); secure != (got.TLSConfig != nil) {
+			t.Errorf("%s: TLS is %t", dsn, !secure)
+		}
+	}
+	product := launch.Redis()
+	for _, dsn := range []string{"redis://ada:secret@%zz/", "postgres://ada:secret@db.example/"} {
+		if _, err := product.Addr(dsn); err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("error %v, want one without the password", err)
+		}
+	}
+}
+
 func TestABadDSNIsRefusedWithoutItsPassword(t *testing.T) {
 	t.Parallel()
 	_, err := launch.Redirect("postgres://ada:secret@%zz/", "127.0.0.1:20001")

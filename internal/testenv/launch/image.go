@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/containerd/errdefs"
@@ -19,6 +20,31 @@ const (
 	// building is how long it may take to build an image.
 	building = 5 * time.Minute
 )
+
+// Image returns the name of a Docker image of the product that the engine has, as Start would take it, for tests that start
+// containers by themselves. It downloads the image or builds it if need be, and from then on testcontainers does without a
+// container that watches over others: see RemoveOrphan. It fails where the machine or the environment has no Docker.
+func Image(ctx context.Context, product Product, report func(string, ...any)) (string, error) {
+	sources, err := Sources()
+	if err != nil {
+		return "", err
+	}
+	if !slices.Contains(sources, Docker) {
+		return "", errors.New("the environment leaves out Docker")
+	}
+	provider, err := engine(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer provider.Close() //nolint:errcheck // what it was asked is known
+	return findImage(ctx, provider.Client(), product, report)
+}
+
+// RemoveOrphan has a container removed when this process ends, by whatever death, before it calls release. If there is no docker
+// command, then a process that dies leaves its container behind.
+func RemoveOrphan(container string) (release func(), err error) {
+	return deadman(`docker rm -f -v "$1"`, container)
+}
 
 // findImage returns the name of an image that the engine has: the one that the environment names, the official one, or
 // the one built here. If it has none yet, it downloads the official one, or else builds its own.

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
 
 	"github.com/necrostack/necrostack/internal/testenv/launch"
@@ -17,39 +16,46 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestServersHoldTheirPromises starts one server from each source that this machine offers and leads it through all
-// that may happen to it.
+// TestServersHoldTheirPromises starts one server of each kind from each source that this machine offers, and leads it
+// through all that may happen to it.
 func TestServersHoldTheirPromises(t *testing.T) {
 	t.Parallel()
-	sources := launch.Offered(t.Context(), launch.Postgres())
-	if len(sources) == 0 {
-		t.Fatal("this machine has neither a Docker engine nor PostgreSQL: no source can be tested")
+	for _, kind := range kinds() {
+		sources := launch.Offered(t.Context(), kind.product)
+		if len(sources) == 0 {
+			t.Errorf("this machine has neither a Docker engine nor %s: no source can be tested", kind.product.Name)
+		}
+		t.Logf("this machine offers %s from %v", kind.product.Name, sources)
+		for _, source := range sources {
+			t.Run(kind.product.Name+" from "+string(source), func(t *testing.T) {
+				t.Parallel()
+				holdsItsPromises(t, kind, source)
+			})
+		}
 	}
-	t.Logf("this machine offers %v", sources)
-	for _, source := range sources {
-		t.Run(string(source), func(t *testing.T) {
-			t.Parallel()
-			server, err := launch.Start(t.Context(), launch.Postgres(), t.Logf, source)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				if err := server.Close(context.WithoutCancel(t.Context())); err != nil {
-					t.Error(err)
-				}
-			})
-			t.Run("it listens on loopback only", func(t *testing.T) { listensOnLoopbackOnly(t, server) })
-			t.Run("killed, it keeps what was committed", func(t *testing.T) { keepsWhatWasCommitted(t, server, server.Kill) })
-			t.Run("stopped, it keeps what was committed", func(t *testing.T) { keepsWhatWasCommitted(t, server, server.Stop) })
-			t.Run("paused, it answers nobody until it is resumed", func(t *testing.T) { answersNobody(t, server) })
-			t.Run("paused, it can be killed", func(t *testing.T) {
-				keepsWhatWasCommitted(t, server, func(ctx context.Context) error {
-					return errors.Join(server.Pause(ctx), server.Kill(ctx))
-				})
-			})
-			t.Run("paused, it can be removed and leaves nothing", func(t *testing.T) { leavesNothing(t, server) })
+}
+
+func holdsItsPromises(t *testing.T, kind kind, source launch.Source) {
+	t.Helper()
+	server, err := launch.Start(t.Context(), kind.product, t.Logf, source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.Close(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("it listens on loopback only", func(t *testing.T) { listensOnLoopbackOnly(t, server) })
+	t.Run("killed, it keeps what was committed", func(t *testing.T) { keepsWhatWasCommitted(t, kind, server, server.Kill) })
+	t.Run("stopped, it keeps what was committed", func(t *testing.T) { keepsWhatWasCommitted(t, kind, server, server.Stop) })
+	t.Run("paused, it answers nobody until it is resumed", func(t *testing.T) { answersNobody(t, kind, server) })
+	t.Run("paused, it can be killed", func(t *testing.T) {
+		keepsWhatWasCommitted(t, kind, server, func(ctx context.Context) error {
+			return errors.Join(server.Pause(ctx), server.Kill(ctx))
 		})
-	}
+	})
+	t.Run("paused, it can be removed and leaves nothing", func(t *testing.T) { leavesNothing(t, server) })
 }
 
 func listensOnLoopbackOnly(t *testing.T, server *launch.Server) {
@@ -76,29 +82,34 @@ func listensOnLoopbackOnly(t *testing.T, server *launch.Server) {
 	}
 }
 
-func keepsWhatWasCommitted(t *testing.T, server *launch.Server, end func(context.Context) error) {
+func keepsWhatWasCommitted(t *testing.T, kind kind, server *launch.Server, end func(context.Context) error) {
 	t.Helper()
 	before, err := server.Pids(t.Context())
-	if err != nil || len(before) < 2 {
-		t.Fatalf("processes %v, %v: want the server and its children", before, err)
+	if err != nil || len(before) < kind.processes {
+		t.Fatalf("processes %v, %v: want %d at least", before, err, kind.processes)
 	}
-	for _, statement := range []string{"CREATE TABLE IF NOT EXISTS kept (n bigint)", "INSERT INTO kept VALUES (1)"} {
-		if _, err := query(t, server, time.Minute, statement); err != nil {
-			t.Fatal(err)
+	var want, got int64
+	err = ask(t, kind, server, time.Minute, func(ctx context.Context, client client) (err error) {
+		if err := client.Add(ctx); err != nil {
+			return err
 		}
-	}
-	want, err := query(t, server, time.Minute, "SELECT count(*) FROM kept")
+		want, err = client.Count(ctx)
+		return err
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	do(t, end)
-	if _, err := query(t, server, time.Second, "SELECT 1"); err == nil {
+	if err := ask(t, kind, server, time.Second, ping); err == nil {
 		t.Error("it still answers")
 	}
 	do(t, server.Start)
-	got, err := query(t, server, time.Minute, "SELECT count(*) FROM kept")
-	if err != nil || !slices.Equal(got, want) {
-		t.Errorf("rows afterwards: %v, %v, want %v", got, err, want)
+	err = ask(t, kind, server, time.Minute, func(ctx context.Context, client client) (err error) {
+		got, err = client.Count(ctx)
+		return err
+	})
+	if err != nil || got != want {
+		t.Errorf("it has kept %d, %v, want %d", got, err, want)
 	}
 	after, err := server.Pids(t.Context())
 	if err != nil {
@@ -111,19 +122,19 @@ func keepsWhatWasCommitted(t *testing.T, server *launch.Server, end func(context
 	}
 }
 
-func answersNobody(t *testing.T, server *launch.Server) {
+func answersNobody(t *testing.T, kind kind, server *launch.Server) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), server.DSN)
+	client, err := kind.dial(t.Context(), server.DSN)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(t.Context())
+	defer client.Close(t.Context())
 	do(t, server.Pause)
-	if _, err := query(t, server, 200*time.Millisecond, "SELECT 1"); err == nil {
+	if err := ask(t, kind, server, 200*time.Millisecond, ping); err == nil {
 		t.Error("it answers a new connection")
 	}
 	answer := make(chan error, 1)
-	go func() { answer <- conn.Ping(t.Context()) }()
+	go func() { answer <- client.Ping(t.Context()) }()
 	select {
 	case err := <-answer:
 		t.Errorf("it answers an open connection: %v", err)
@@ -133,7 +144,7 @@ func answersNobody(t *testing.T, server *launch.Server) {
 	if err := <-answer; err != nil {
 		t.Errorf("the open connection after the pause: %v", err)
 	}
-	if _, err := query(t, server, time.Minute, "SELECT 1"); err != nil {
+	if err := ask(t, kind, server, time.Minute, ping); err != nil {
 		t.Errorf("a new connection after the pause: %v", err)
 	}
 }
@@ -158,21 +169,19 @@ func leavesNothing(t *testing.T, server *launch.Server) {
 
 func TestAServerThatCannotStartShowsItsLog(t *testing.T) {
 	t.Parallel()
-	for _, source := range launch.Offered(t.Context(), launch.Postgres()) {
-		t.Run(string(source), func(t *testing.T) {
-			t.Parallel()
-			product := launch.Postgres()
-			serve := product.Process.Serve
-			product.Process.Serve = func(data, port string) []string { return append(serve(data, port), "--no_such_setting=1") }
-			product.Container.Command = []string{"postgres", "--no_such_setting=1"}
-			server, err := launch.Start(t.Context(), product, t.Logf, source)
-			if err == nil {
-				t.Fatal(server.Close(t.Context()), "it started")
-			}
-			if !strings.Contains(err.Error(), `unrecognized configuration parameter "no_such_setting"`) {
-				t.Errorf("the error does not show the log: %v", err)
-			}
-		})
+	for _, kind := range kinds() {
+		for _, source := range launch.Offered(t.Context(), kind.product) {
+			t.Run(kind.product.Name+" from "+string(source), func(t *testing.T) {
+				t.Parallel()
+				server, err := launch.Start(t.Context(), kind.faulty, t.Logf, source)
+				if err == nil {
+					t.Fatal(server.Close(t.Context()), "it started")
+				}
+				if !strings.Contains(err.Error(), kind.says) {
+					t.Errorf("the error does not show the log: %v", err)
+				}
+			})
+		}
 	}
 }
 
@@ -195,19 +204,27 @@ func TestTheErrorNamesEverythingThatWasTried(t *testing.T) {
 	}
 }
 
-func TestTheEnvironmentNamesAServer(t *testing.T) {
+func TestTheEnvironmentNamesAServer(t *testing.T) { //nolint:paralleltest // it sets environment variables
+	for _, kind := range kinds() {
+		t.Run(kind.product.Name, func(t *testing.T) {
+			namesAServer(t, kind)
+		})
+	}
+}
+
+func namesAServer(t *testing.T, kind kind) {
+	t.Helper()
 	sources, err := launch.Sources()
 	if err != nil {
 		t.Fatal(err)
 	}
-	started, err := launch.Start(t.Context(), launch.Postgres(), t.Logf, sources...)
+	started, err := launch.Start(t.Context(), kind.product, t.Logf, sources...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer do(t, started.Close)
-	product := launch.Postgres()
-	t.Setenv(product.Variable, started.DSN)
-	server, err := launch.Shared(t.Context(), product, t.Logf)
+	t.Setenv(kind.product.Variable, started.DSN)
+	server, err := launch.Shared(t.Context(), kind.product, t.Logf)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,13 +235,13 @@ func TestTheEnvironmentNamesAServer(t *testing.T) {
 		t.Error("somebody else's server was killed")
 	}
 	do(t, server.Close)
-	if err := product.Ping(t.Context(), started.DSN); err != nil {
+	if err := kind.product.Ping(t.Context(), started.DSN); err != nil {
 		t.Errorf("somebody else's server was closed: %v", err)
 	}
 
-	t.Setenv(product.Variable, "postgres://ada:secret@127.0.0.1:1/db")
-	_, err = launch.Shared(t.Context(), product, t.Logf)
-	if err == nil || !strings.Contains(err.Error(), product.Variable) || strings.Contains(err.Error(), "secret") {
+	t.Setenv(kind.product.Variable, kind.nowhere)
+	_, err = launch.Shared(t.Context(), kind.product, t.Logf)
+	if err == nil || !strings.Contains(err.Error(), kind.product.Variable) || strings.Contains(err.Error(), "secret") {
 		t.Errorf("no server there: %v, want an error with the variable and without the password", err)
 	}
 }
@@ -241,22 +258,22 @@ func TestTheEnvironmentForcesASource(t *testing.T) { //nolint:paralleltest // it
 	}
 }
 
-// query runs a statement on a connection of its own, within a limit.
-func query(t *testing.T, server *launch.Server, limit time.Duration, statement string) ([]int64, error) {
+// ask acts by a connection of its own, within a limit.
+func ask(
+	t *testing.T, kind kind, server *launch.Server, limit time.Duration, act func(context.Context, client) error,
+) error {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, server.DSN)
+	client, err := kind.dial(ctx, server.DSN)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer conn.Close(ctx)
-	rows, err := conn.Query(ctx, statement)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, pgx.RowTo[int64])
+	defer client.Close(ctx)
+	return act(ctx, client)
 }
+
+func ping(ctx context.Context, client client) error { return client.Ping(ctx) }
 
 func do(t *testing.T, act func(context.Context) error) {
 	t.Helper()

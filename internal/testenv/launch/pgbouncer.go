@@ -45,20 +45,21 @@ func PgBouncer(dsn string) (Product, error) {
 			}
 			return through
 		},
+		Addr: addrPostgres,
 		Ping: pingPostgres,
 		Create: func(context.Context, string, string) (string, error) {
 			return "", fmt.Errorf("a database is created on the server %s", net.JoinHostPort(server.Host, fmt.Sprint(server.Port)))
 		},
 		Drop: func(context.Context, string, string) error { return nil },
+		Files: func(place Place) map[string]string {
+			return map[string]string{"settings": settings(place.Data, place.Port), "users": user}
+		},
 		Process: Process{
 			Programs: []string{"pgbouncer"},
 			Dirs:     []string{"/usr/sbin"},
 			Packages: []string{"pgbouncer"},
 			User:     "postgres",
-			Files: func(data, port string) map[string]string {
-				return map[string]string{"settings": settings(data, port), "users": user}
-			},
-			Serve: func(data, _ string) []string { return []string{"pgbouncer", "-q", data + "/settings"} },
+			Serve:    func(data, _ string) []string { return []string{"pgbouncer", "-q", data + "/settings"} },
 		},
 	}, nil
 }

@@ -6,13 +6,14 @@ import (
 	"net/url"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/necrostack/necrostack/internal/testenv/images"
 )
 
 // postgresSettings make a server quick, and roomy enough for the tests of many packages at once. A commit still
 // survives the death of the server: what is not waited for is the disk.
-var postgresSettings = []string{"-c", "fsync=off", "-c", "max_connections=300"}
+var postgresSettings = []string{"-c", "fsync=off", "-c", "max_connections=600"}
 
 // Postgres returns the product PostgreSQL. Its databases have the encoding UTF8 and the locale C.UTF-8. Settings, each
 // name=value, take the place of those that make a server quick: without any, it does not wait for the disk.
@@ -34,6 +35,7 @@ func Postgres(settings ...string) Product {
 			}
 			return dsn.String()
 		},
+		Addr:   addrPostgres,
 		Ping:   pingPostgres,
 		Create: createPostgres,
 		Drop: func(ctx context.Context, dsn, name string) error {
@@ -78,6 +80,15 @@ func Postgres(settings ...string) Product {
 			},
 		},
 	}
+}
+
+func addrPostgres(dsn string) (string, error) {
+	config, err := pgconn.ParseConfig(dsn)
+	if err != nil {
+		return "", err
+	}
+	_, addr := pgconn.NetworkAddress(config.Host, config.Port)
+	return addr, nil
 }
 
 func pingPostgres(ctx context.Context, dsn string) error {

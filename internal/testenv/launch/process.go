@@ -66,8 +66,9 @@ func (h *host) prepare(ctx context.Context) error {
 		return err
 	}
 	paths := []string{h.dir, password, h.path("data")}
-	if files := h.product.Process.Files; files != nil {
-		for name, text := range files(h.path("data"), h.plan.port) {
+	if files := h.product.Files; files != nil {
+		place := Place{Data: h.path("data"), Host: "127.0.0.1", Port: h.plan.port, Password: h.plan.password}
+		for name, text := range files(place) {
 			path := filepath.Join(h.path("data"), name)
 			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 				return err

@@ -83,15 +83,23 @@ func version(path string) int {
 	return 0
 }
 
-// install installs Debian packages, without a server that starts by itself.
+// install installs Debian packages, without a server that starts by itself. One process does so at a time.
 func install(ctx context.Context, packages []string) error {
 	const script = `set -e
+		exec 9>/tmp/necrostack-install.lock
+		flock 9
+		policy=/usr/sbin/policy-rc.d
+		if [ ! -e $policy ]; then
+			trap "rm -f $policy" EXIT
+			printf '#!/bin/sh\nexit 101\n' >$policy
+			chmod +x $policy
+		fi
 		mkdir -p /etc/postgresql-common
 		[ -e /etc/postgresql-common/createcluster.conf ] ||
 			echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
 		apt-get -qq update
-		exec apt-get -qq install --yes --no-install-recommends \
-			-o DPkg::Lock::Timeout=120 -o Dpkg::Options::=--force-confold "$@" </dev/null`
+		apt-get -qq install --yes --no-install-recommends \
+			-o DPkg::Lock::Timeout=120 -o Dpkg::Options::=--force-confold "$@" </dev/null 9>&-`
 	apt := exec.CommandContext(ctx, "sh", append([]string{"-c", script, "install"}, packages...)...)
 	apt.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 	if said, err := apt.CombinedOutput(); err != nil {

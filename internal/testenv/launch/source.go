@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -54,7 +55,7 @@ func Start(ctx context.Context, product Product, report func(string, ...any), so
 // environment allows.
 func Shared(ctx context.Context, product Product, report func(string, ...any)) (*Server, error) {
 	if dsn := os.Getenv(product.Variable); dsn != "" {
-		addr, err := Addr(dsn)
+		addr, err := product.Addr(dsn)
 		if err == nil {
 			err = product.Ping(ctx, dsn)
 		}
@@ -81,7 +82,7 @@ func start(ctx context.Context, product Product, report func(string, ...any), so
 		if err != nil {
 			return nil, err
 		}
-		plan := plan{addr: "127.0.0.1:" + port, port: port, password: rand.Text()}
+		plan := plan{addr: "127.0.0.1:" + port, port: port, password: cmp.Or(product.Password, rand.Text())}
 		server := &Server{Product: product, From: source, Addr: plan.addr, DSN: product.DSN(plan.addr, plan.password)}
 		server.life, err = begin(ctx, product, report, plan)
 		if err == nil {

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"sync"
 	"syscall"
 
 	"github.com/necrostack/necrostack/internal/testenv/launch"
@@ -29,7 +30,7 @@ func main() {
 		report("usage: with [--] COMMAND [ARGUMENT...]")
 		os.Exit(2)
 	}
-	code, err := run(args, launch.Postgres())
+	code, err := run(args, launch.Postgres(), launch.Redis())
 	if err != nil {
 		report("%v", err)
 	}
@@ -49,14 +50,9 @@ func run(args []string, products ...launch.Product) (code int, err error) {
 			err = errors.Join(err, server.Close(ctx))
 		}
 	}()
-	for _, product := range products {
-		server, fault := launch.Shared(interrupted, product, report)
-		if fault != nil {
-			report("%v", fault)
-			continue
-		}
-		servers = append(servers, server)
-		if fault := os.Setenv(product.Variable, server.DSN); fault != nil {
+	servers = start(interrupted, products)
+	for _, server := range servers {
+		if fault := os.Setenv(server.Product.Variable, server.DSN); fault != nil {
 			return 1, fault
 		}
 	}
@@ -64,6 +60,26 @@ func run(args []string, products ...launch.Product) (code int, err error) {
 		return 1, interrupted.Err()
 	}
 	return execute(interrupted, args)
+}
+
+// start starts a server of each product, side by side, and returns those that it could get.
+func start(ctx context.Context, products []launch.Product) (servers []*launch.Server) {
+	var starting sync.WaitGroup
+	var mu sync.Mutex
+	for _, product := range products {
+		starting.Go(func() {
+			server, err := launch.Shared(ctx, product, report)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				report("%v", err)
+				return
+			}
+			servers = append(servers, server)
+		})
+	}
+	starting.Wait()
+	return servers
 }
 
 // execute runs a command, which is told to end when ctx does.

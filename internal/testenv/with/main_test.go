@@ -24,16 +24,22 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestTheCommandHasAServerAndItsExitCodeIsKept(t *testing.T) {
+func TestTheCommandHasServersAndItsExitCodeIsKept(t *testing.T) {
 	t.Parallel()
-	out, said, err := with(t, nil, "sh", "-c", `echo "$NECROSTACK_POSTGRES"; exit 7`)
+	out, said, err := with(t, nil, "sh", "-c", `echo "$NECROSTACK_POSTGRES"; echo "$NECROSTACK_REDIS"; exit 7`)
 	if ended, ok := errors.AsType[*exec.ExitError](err); !ok || ended.ExitCode() != 7 {
 		t.Errorf("exit code: %v, want 7; it says %s", err, said)
 	}
-	goes(t, out)
-	if dsn, err := url.Parse(strings.TrimSpace(out)); err == nil {
-		if password, _ := dsn.User.Password(); strings.Contains(said, password) {
-			t.Error("it says the password")
+	dsns := strings.Split(strings.TrimSpace(out), "\n")
+	if len(dsns) != 2 {
+		t.Fatalf("the command has %d servers, want two: %s", len(dsns), said)
+	}
+	for _, dsn := range dsns {
+		goes(t, dsn)
+		if dsn, err := url.Parse(dsn); err == nil {
+			if password, _ := dsn.User.Password(); strings.Contains(said, password) {
+				t.Error("it says the password")
+			}
 		}
 	}
 }
@@ -60,13 +66,15 @@ func TestAServerThatTheEnvironmentNamesIsUsed(t *testing.T) {
 
 func TestWithoutAServerTheCommandRunsAllTheSame(t *testing.T) {
 	t.Parallel()
-	none := []string{"NECROSTACK_TESTENV=docker", "NECROSTACK_POSTGRES_IMAGE=localhost/no/such:image"}
+	none := []string{"NECROSTACK_TESTENV=docker", "NECROSTACK_POSTGRES_IMAGE=localhost/no/such:image", "NECROSTACK_REDIS_IMAGE=localhost/no/such:image"}
 	out, said, err := with(t, none, "echo", "ran")
 	if err != nil || out != "ran\n" {
 		t.Errorf("%q, %v, want that it ran", out, err)
 	}
-	if !strings.Contains(said, "no postgres server for the tests; tried:\n  docker: ") {
-		t.Errorf("it does not say why there is no server: %s", said)
+	for _, product := range []string{"postgres", "redis"} {
+		if !strings.Contains(said, "no "+product+" server for the tests; tried:\n  docker: ") {
+			t.Errorf("it does not say why there is no %s: %s", product, said)
+		}
 	}
 }
 
@@ -82,7 +90,7 @@ func TestWithoutACommandItSaysHowItIsUsed(t *testing.T) {
 func with(t *testing.T, env []string, args ...string) (out, said string, err error) {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), os.Args[0], append([]string{"--"}, args...)...)
-	command.Env = append(os.Environ(), asCommand+"=1", "NECROSTACK_POSTGRES=")
+	command.Env = append(os.Environ(), asCommand+"=1", "NECROSTACK_POSTGRES=", "NECROSTACK_REDIS=")
 	command.Env = append(command.Env, env...)
 	var stdout, stderr bytes.Buffer
 	command.Stdout, command.Stderr = &stdout, &stderr
