@@ -12,17 +12,20 @@ import (
 
 	"github.com/necrostack/necrostack/backends/memory"
 	"github.com/necrostack/necrostack/backends/postgres"
+	"github.com/necrostack/necrostack/backends/redis"
 	"github.com/necrostack/necrostack/eventstore"
 )
 
 // known is what an address begins with.
-const known = "memory:, postgres:// or postgresql://"
+const known = "memory:, postgres://, postgresql://, redis:// or rediss://"
 
 // Open opens the store at an address:
 //
 //   - "memory:" is an empty log in this process, which ends with it: see package memory.
 //   - "postgres://…" and "postgresql://…" are a log in the schema necrostack of that database, which is created or
 //     upgraded: see package postgres.
+//   - "redis://…" and "rediss://…", which is by TLS, are a log in that Redis server, cluster or what its Sentinels watch, named
+//     by the setting log or else necrostack: see package redis.
 //
 // An address that cannot be one, and a faulty cfg, is an ErrInvalid, and nothing was connected to. No error holds a
 // password, however the address is written. Close the store to disconnect.
@@ -45,6 +48,8 @@ func Open(ctx context.Context, dsn string, cfg eventstore.Config) (*eventstore.S
 		return memory.Open(memory.Config{Store: cfg}), nil
 	case "postgres", "postgresql":
 		return openPostgres(ctx, rest, cfg)
+	case "redis", "rediss":
+		return openRedis(ctx, strings.ToLower(scheme), rest, cfg)
 	default:
 		return nil, unusable("has scheme %q: it has to begin with %s", scheme, known)
 	}
@@ -59,6 +64,18 @@ func openPostgres(ctx context.Context, rest string, cfg eventstore.Config) (*eve
 	store, err := postgres.Open(ctx, "postgres://"+address, postgres.Config{Store: cfg})
 	if wrong, is := errors.AsType[*eventstore.InvalidError](err); is {
 		return nil, unusable("of scheme %q %s", "postgres", wrong.Reason)
+	}
+	return store, err
+}
+
+// openRedis opens what follows the scheme.
+func openRedis(ctx context.Context, scheme, rest string, cfg eventstore.Config) (*eventstore.Store, error) {
+	if !strings.HasPrefix(rest, "//") {
+		return nil, unusable("of scheme %q lacks the slashes: %s://user:password@host:port/database", scheme, scheme)
+	}
+	store, err := redis.Open(ctx, scheme+":"+rest, redis.Config{Store: cfg})
+	if wrong, is := errors.AsType[*eventstore.InvalidError](err); is {
+		return nil, unusable("of scheme %q %s", scheme, wrong.Reason)
 	}
 	return store, err
 }

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/necrostack/necrostack/backends"
+	"github.com/necrostack/necrostack/backends/redis"
 	"github.com/necrostack/necrostack/eventstore"
 	"github.com/necrostack/necrostack/internal/testenv"
 )
@@ -50,20 +51,54 @@ func TestMemoryIsEmptyEveryTime(t *testing.T) {
 	}
 }
 
-func TestPostgresKeepsTheLogUnderEverySpellingOfItsScheme(t *testing.T) {
+func TestAServerKeepsTheLogUnderEverySpellingOfItsScheme(t *testing.T) {
 	t.Parallel()
-	dsn := testenv.Postgres(t).Database(t)
-	_, rest, _ := strings.Cut(dsn, "://")
-	for i, scheme := range []string{"postgres", "postgresql", "PostgreSQL"} {
-		if p := head(t, scheme+"://"+rest); p != eventstore.Position(i+1) {
-			t.Errorf("%s: the event is at %d, want %d", scheme, p, i+1)
+	for server, schemes := range map[*testenv.Server][]string{
+		testenv.Postgres(t): {"postgres", "postgresql", "PostgreSQL"},
+		testenv.Redis(t):    {"redis", "Redis"},
+	} {
+		_, rest, _ := strings.Cut(server.Database(t), "://")
+		for i, scheme := range schemes {
+			if p := head(t, scheme+"://"+rest); p != eventstore.Position(i+1) {
+				t.Errorf("%s: the event is at %d, want %d", scheme, p, i+1)
+			}
 		}
+	}
+}
+
+func TestLogsOfOneRedisServerAreKeptApartByTheirNames(t *testing.T) {
+	t.Parallel()
+	for range 2 {
+		if p := head(t, testenv.Redis(t).Database(t)); p != 1 {
+			t.Errorf("the first event of a log is at %d", p)
+		}
+	}
+}
+
+func TestRedisByTLSIsAskedForNoLessThanACertificateThatIsTrusted(t *testing.T) {
+	t.Parallel()
+	server, _ := testenv.OwnRedisTLS(t)
+	_, err := backends.Open(t.Context(), server.Database(t), eventstore.Config{})
+	if err == nil || errors.Is(err, eventstore.ErrInvalid) || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestARedisServerThatWouldLoseTheLogIsRefusedUnlessTheAddressAcceptsThat(t *testing.T) {
+	t.Parallel()
+	server := testenv.OwnRedis(t, "appendonly no")
+	dsn := server.Database(t)
+	if _, err := backends.Open(t.Context(), dsn, eventstore.Config{}); !errors.Is(err, redis.ErrVolatile) || errors.Is(err, eventstore.ErrInvalid) {
+		t.Errorf("got %v", err)
+	}
+	if p := head(t, dsn+"&accept_volatile=true"); p != 1 {
+		t.Errorf("the event is at %d, want 1", p)
 	}
 }
 
 func TestTheConfigIsTheStores(t *testing.T) {
 	t.Parallel()
-	for _, dsn := range []string{"memory:", testenv.Postgres(t).Database(t)} {
+	for _, dsn := range []string{"memory:", testenv.Postgres(t).Database(t), testenv.Redis(t).Database(t)} {
 		store, err := backends.Open(t.Context(), dsn, eventstore.Config{MaxEvents: 1})
 		if err != nil {
 			t.Fatal(err)
@@ -86,7 +121,7 @@ func offline() context.Context {
 
 func TestAnAddressThatCannotBeOneIsInvalidBeforeAnythingIsConnectedTo(t *testing.T) {
 	t.Parallel()
-	const which = "memory:, postgres:// or postgresql://"
+	const which = "memory:, postgres://, postgresql://, redis:// or rediss://"
 	for _, c := range []struct {
 		dsn   string
 		cfg   eventstore.Config
@@ -100,8 +135,10 @@ func TestAnAddressThatCannotBeOneIsInvalidBeforeAnythingIsConnectedTo(t *testing
 		{dsn: "memory://", wants: []string{`"memory"`, "after the colon"}},
 		{dsn: "memory://x", wants: []string{`"memory"`, "after the colon"}},
 		{dsn: "memory:x", wants: []string{`"memory"`, "after the colon"}},
-		{dsn: "redis://localhost:6379", wants: []string{`scheme "redis"`, which}},
-		{dsn: "rediss://localhost:6379", wants: []string{`scheme "rediss"`, which}},
+		{dsn: "redis:localhost:6379", wants: []string{`"redis"`, "redis://user:password@host:port/database"}},
+		{dsn: "redis://localhost:port", wants: []string{`"redis"`, "cannot be taken apart"}},
+		{dsn: "rediss://localhost/0?read_timeout=soon", wants: []string{`"rediss"`, "a setting"}},
+		{dsn: "redis://localhost?log=a{b}", wants: []string{`"redis"`, "has a brace"}},
 		{dsn: "postgre://localhost/db", wants: []string{`scheme "postgre"`, which}},
 		{dsn: "mysql://localhost/db", wants: []string{`scheme "mysql"`, which}},
 		{dsn: "postgres:localhost/db", wants: []string{`"postgres"`, "postgres://user:password@host:port/database"}},
@@ -168,6 +205,19 @@ func TestNoErrorShowsAnyPartOfAPasswordHoweverItIsWritten(t *testing.T) {
 			"unknown scheme":       "mysql://user:" + password + "@127.0.0.1:1/db",
 			"no scheme":            "user=user password=" + password,
 			"memory":               "memory://user:" + password + "@127.0.0.1:1/db",
+
+			"Redis":                        "redis://user:" + password + "@127.0.0.1:1/0",
+			"Redis, escaped":               "rediss://" + url.UserPassword("user", password).String() + "@127.0.0.1:1/0",
+			"Redis, bad port":              "redis://user:" + password + "@127.0.0.1:one/0",
+			"Redis, bad database":          "redis://user:" + password + "@127.0.0.1:1/one",
+			"Redis, no host":               "redis://user:QXW" + strings.ReplaceAll(password, "@", "-"),
+			"Redis, no user":               "redis://:" + password + "@127.0.0.1:1/0",
+			"Redis, bad setting":           "redis://user:" + password + "@127.0.0.1:1/0?read_timeout=x",
+			"Redis, setting":               "redis://127.0.0.1:1/0?password=" + password,
+			"Redis, of Sentinels":          "redis://127.0.0.1:1/0?master_name=m&password=" + url.QueryEscape(password),
+			"Redis, of Sentinels, faulty":  "redis://127.0.0.1:1/0?master_name=m&read_timeout=x&password=" + password,
+			"Redis, of a cluster":          "redis://user:" + password + "@127.0.0.1:1?addr=127.0.0.1:2",
+			"Redis, of a cluster, no port": "redis://user:" + password + "@127.0.0.1?addr=x&read_timeout=x",
 		} {
 			all.Go(func() { // what is not refused is tried for seconds
 				store, err := backends.Open(t.Context(), dsn, eventstore.Config{})
@@ -185,26 +235,33 @@ func TestNoErrorShowsAnyPartOfAPasswordHoweverItIsWritten(t *testing.T) {
 
 func TestAPasswordMayBeEscapedByteByByte(t *testing.T) {
 	t.Parallel()
-	at, err := url.Parse(testenv.Postgres(t).Database(t))
-	if err != nil {
-		t.Fatal("the server's DSN is no URL")
-	}
-	password, _ := at.User.Password()
-	var escaped strings.Builder
-	for _, b := range []byte(password) {
-		fmt.Fprintf(&escaped, "%%%02x", b)
-	}
-	name := at.User.Username()
-	at.User = nil
-	if p := head(t, "postgres://"+name+":"+escaped.String()+"@"+strings.TrimPrefix(at.String(), "postgres://")); p != 1 {
-		t.Errorf("the event is at %d, want 1", p)
+	for _, server := range []*testenv.Server{testenv.Postgres(t), testenv.Redis(t)} {
+		at, err := url.Parse(server.Database(t))
+		if err != nil {
+			t.Fatal("the server's DSN is no URL")
+		}
+		password, _ := at.User.Password()
+		var escaped strings.Builder
+		for _, b := range []byte(password) {
+			fmt.Fprintf(&escaped, "%%%02x", b)
+		}
+		name := at.User.Username()
+		at.User = nil
+		if p := head(t, at.Scheme+"://"+name+":"+escaped.String()+"@"+strings.TrimPrefix(at.String(), at.Scheme+"://")); p != 1 {
+			t.Errorf("%s: the event is at %d, want 1", at.Scheme, p)
+		}
 	}
 }
 
 func TestAServerThatIsDownIsNamedAndIsNoInvalidAddress(t *testing.T) {
 	t.Parallel()
-	_, err := backends.Open(t.Context(), "postgres://user:QXW7JK@127.0.0.1:1/db", eventstore.Config{})
-	if err == nil || errors.Is(err, eventstore.ErrInvalid) || !strings.Contains(err.Error(), "127.0.0.1:1") || leaks(err, "QXW7JK") {
-		t.Errorf("got %v", err)
+	for _, scheme := range []string{"postgres", "redis", "rediss"} {
+		t.Run(scheme, func(t *testing.T) {
+			t.Parallel()
+			_, err := backends.Open(t.Context(), scheme+"://user:QXW7JK@127.0.0.1:1/0", eventstore.Config{})
+			if err == nil || errors.Is(err, eventstore.ErrInvalid) || !strings.Contains(err.Error(), "127.0.0.1:1") || leaks(err, "QXW7JK") {
+				t.Errorf("got %v", err)
+			}
+		})
 	}
 }

@@ -19,9 +19,9 @@ func ExampleOpen() {
 	r, err := store.Append(ctx, "s-1", eventstore.NoStream, happened{})
 	fmt.Println("position", r.Position, err)
 
-	_, err = backends.Open(ctx, "redis://localhost", eventstore.Config{})
+	_, err = backends.Open(ctx, "mysql://localhost", eventstore.Config{})
 	fmt.Println(err)
 	// Output:
 	// position 1 <nil>
-	// open store: DSN has scheme "redis": it has to begin with memory:, postgres:// or postgresql://
+	// open store: DSN has scheme "mysql": it has to begin with memory:, postgres://, postgresql://, redis:// or rediss://
 }

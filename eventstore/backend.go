@@ -62,6 +62,13 @@ type Prompt interface {
 	Prompt()
 }
 
+// Follower is implemented by backends that have no events of their own: they keep consumers of another store's, and refuse
+// appends, schedules and conditions. What puts events into the log belongs on that store.
+type Follower interface {
+	Backend
+	Follows()
+}
+
 // Pulse says how far a log has come.
 type Pulse struct {
 	Head   Position // the last event's position

@@ -34,7 +34,8 @@ func (jsonCodec) Decode(data []byte, payload any) error {
 	return json.Unmarshal(data, payload)
 }
 
-var asV1 = jsonv1.DefaultOptionsV1()
+// asV1 is without what would have every payload checked before it is read: where that matters, it is read again.
+var asV1 = jsonv2.JoinOptions(jsonv1.DefaultOptionsV1(), jsonv1.ReportErrorsWithLegacySemantics(false))
 
 // unreadable is the codec of an event that an upcaster failed on.
 type unreadable struct{ fault error }

@@ -110,6 +110,7 @@ type Roster struct {
 	Generation int64    // of its definition
 	Competing  bool     // its partitions only say what was put into its window
 	Paused     bool     // nobody may run it
+	History    Position // the head when it was defined, or last reset: what comes up to there was in the log before
 	Redrives   int64    // grows whenever parked entries were redriven or taken back by others than their owner
 	Members    []string // the live ones that run it, sorted
 	Partitions []Partition

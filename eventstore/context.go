@@ -40,3 +40,18 @@ func (c causedContext) Value(key any) any {
 	}
 	return c.Context.Value(key)
 }
+
+type historyKey struct{}
+
+// WithHistory says up to which position events are history: see History. The Spine calls it for handlers.
+func WithHistory(ctx context.Context, p Position) context.Context {
+	return context.WithValue(ctx, historyKey{}, p)
+}
+
+// History is the head of the log when the consumer whose handler ctx was given to was first defined, or last reset: an event
+// up to there was in the log before, and perhaps was handled before. Handlers that have effects elsewhere, such as sending
+// mail, may let it pass. It is 0 outside of a handler.
+func History(ctx context.Context) Position {
+	p, _ := ctx.Value(historyKey{}).(Position)
+	return p
+}

@@ -19,6 +19,14 @@ func operations(s *eventstore.Store, consumer string) map[string]func(ctx contex
 		"pause c: ":  func(ctx context.Context) error { return s.Pause(ctx, consumer) },
 		"resume c: ": func(ctx context.Context) error { return s.Resume(ctx, consumer) },
 		"reset c: ":  func(ctx context.Context) error { return s.Reset(ctx, consumer, 0) },
+		"status c: ": func(ctx context.Context) error {
+			_, err := s.Status(ctx, consumer)
+			return err
+		},
+		"statuses: ": func(ctx context.Context) error {
+			_, err := s.Statuses(ctx)
+			return err
+		},
 		"consumers: ": func(ctx context.Context) error {
 			_, err := s.Consumers(ctx)
 			return err
@@ -95,7 +103,7 @@ func TestOperationsOnAClosedOrFaultyStoreFail(t *testing.T) {
 func TestControlOfWhatNobodyRanFails(t *testing.T) {
 	t.Parallel()
 	s := opened(t, eventstore.Config{})
-	for _, begins := range []string{"pause c: ", "resume c: ", "reset c: ", ""} {
+	for _, begins := range []string{"pause c: ", "resume c: ", "reset c: ", "status c: ", ""} {
 		err := operations(s, "c")[begins](t.Context())
 		if !errors.Is(err, eventstore.ErrInvalid) || !strings.HasPrefix(err.Error(), begins) || !strings.Contains(err.Error(), `"c" is not known to the log`) {
 			t.Errorf("%q came to %v", begins, err)

@@ -10,7 +10,7 @@
 // Every backend keeps these, and eventstore/storetest proves each by name:
 //
 //   - Order: positions are 1, 2, 3 … without gaps, in the order of commits. Once a reader has seen a
-//     position, nothing at or below it can appear any more.
+//     position, nothing at or below it can appear any more. Times never run backwards along the log.
 //   - Versions are 1, 2, 3 … without gaps in every stream.
 //   - Atomicity: a commit is visible whole or not at all, its checkpoints, schedules and parkings included.
 //   - Guard: expected versions and conditions are decided where commits are put into order. Of any number of

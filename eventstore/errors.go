@@ -36,6 +36,10 @@ var (
 	// moment. The same read may succeed later.
 	ErrUnavailable = errors.New("the log is not available")
 
+	// ErrWentBack says that the log lacks events that it had: its server has lost them, as a failover or a restore from a
+	// backup may do. What was made of them since cannot be relied on, so it stays, until the store is opened anew.
+	ErrWentBack = errors.New("the log went back")
+
 	// ErrClosed is returned by a store after Close.
 	ErrClosed = errors.New("store is closed")
 

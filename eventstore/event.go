@@ -42,9 +42,10 @@ type Event struct {
 	Tags     []string        // labels that queries select by, each once
 	Data     json.RawMessage // the payload, byte for byte as it was written
 	Metadata Metadata        // its origin
-	Time     time.Time       // when it was committed, by the store's clock: UTC, whole microseconds
+	Time     time.Time       // when it was committed, by the store's clock: UTC, whole microseconds, never before an earlier position's
 
-	codec Codec // reads Data; nil is JSON
+	codec   Codec    // reads Data; nil is JSON
+	decoded *decoded // what others have read of it; nil: everyone reads by himself
 }
 
 // Clone returns a copy of e that shares no memory with it.
@@ -52,11 +53,12 @@ func (e Event) Clone() Event {
 	e.Tags = slices.Clone(e.Tags)
 	e.Data = slices.Clone(e.Data)
 	e.Metadata.User = maps.Clone(e.Metadata.User)
+	e.decoded = nil
 	return e
 }
 
 // Metadata tells where an event comes from. What handling an event leads to inherits Correlation, the
-// trace and Actor from it, and has it as Causation.
+// trace, Actor and ReplyTo from it, and has it as Causation.
 type Metadata struct {
 	Correlation uuid.UUID         // of the whole conversation; an event that begins one has its own id here
 	Causation   uuid.UUID         // the event or command that led to this one; uuid.Nil for none
@@ -65,6 +67,7 @@ type Metadata struct {
 	TraceState  string            // likewise
 	Schema      int               // the payload's schema version; 0 means 1
 	Actor       string            // on whose behalf
+	ReplyTo     string            // who waits for what comes of this, such as the step of a saga
 	User        map[string]string // anything else, not inherited
 }
 
@@ -80,6 +83,7 @@ func (e Event) Child() Metadata {
 		TraceParent: e.Metadata.TraceParent,
 		TraceState:  e.Metadata.TraceState,
 		Actor:       e.Metadata.Actor,
+		ReplyTo:     e.Metadata.ReplyTo,
 	}
 }
 
@@ -96,6 +100,9 @@ func (m *Metadata) fill(d Metadata) {
 	}
 	if m.Actor == "" {
 		m.Actor = d.Actor
+	}
+	if m.ReplyTo == "" {
+		m.ReplyTo = d.ReplyTo
 	}
 	if m.User == nil {
 		m.User = maps.Clone(d.User)

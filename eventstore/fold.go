@@ -25,8 +25,7 @@ func On[S any, E Payload](fold func(state *S, e E)) Folder[S] {
 	if fold == nil && fault == nil {
 		fault = fmt.Errorf("fold of %s is nil", name)
 	}
-	_, recorded := any(*new(E)).(interface{ payloadType() (string, error) })
-	return Folder[S]{typ: name, fault: fault, recorded: recorded, fold: func(s *S, ev Event) error {
+	return Folder[S]{typ: name, fault: fault, recorded: isRecorded[E](), fold: func(s *S, ev Event) error {
 		e, err := Decode[E](ev)
 		if err == nil {
 			fold(s, e)

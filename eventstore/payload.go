@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"sync"
 
 	"github.com/google/uuid"
 )
@@ -30,18 +31,71 @@ func (Recorded[E]) EventType() string { var e E; return e.EventType() }
 
 func (Recorded[E]) payloadType() (string, error) { return TypeOf[E]() }
 
-func (r *Recorded[E]) record(ev Event) (err error) {
-	r.Event = ev.Clone() // other handlers see the same event
-	r.Payload, err = Decode[E](ev)
+// record fills r, with an event of its own or with the one that all see.
+func (r *Recorded[E]) record(ev Event, own bool) (err error) {
+	if r.Event = ev; own {
+		r.Event = ev.Clone()
+	}
+	r.Payload, err = payloadOf[E](&ev)
 	return err
 }
 
-// Decode reads an event's payload. Every call makes a fresh value, so handlers share nothing.
-func Decode[E Payload](ev Event) (e E, err error) {
-	if r, ok := any(&e).(interface{ record(ev Event) error }); ok {
-		return e, r.record(ev)
+// Decode reads an event's payload. Handlers share nothing that one of them could change.
+func Decode[E Payload](ev Event) (E, error) {
+	if isRecorded[E]() {
+		return recorded[E](ev, true)
 	}
-	err = ev.Unmarshal(&e)
+	return payloadOf[E](&ev)
+}
+
+// Peek is Decode for those who only look: what an eventstore.Recorded refers to is the event's own, and is neither to be
+// changed nor to be kept.
+func Peek[E Payload](ev *Event) (E, error) {
+	if isRecorded[E]() {
+		return recorded[E](*ev, false)
+	}
+	return payloadOf[E](ev)
+}
+
+func isRecorded[E Payload]() bool {
+	_, is := any(*new(E)).(interface{ payloadType() (string, error) })
+	return is
+}
+
+func recorded[E Payload](ev Event, own bool) (E, error) {
+	pool := poolOf(reflect.TypeFor[E]())
+	e := pool.Get()
+	defer pool.Put(e) // with what it refers to: that of an event or two is no matter
+	r, _ := e.(interface {
+		record(ev Event, own bool) error
+	}) // so it is a Recorded
+	err := r.record(ev, own)
+	return *e.(*E), err //nolint:forcetypeassert // nothing else is put there
+}
+
+// pools have what a Recorded is filled in, by its type: they are big, and made for each event and organ.
+var pools sync.Map // of *sync.Pool by reflect.Type
+
+func poolOf(recorded reflect.Type) *sync.Pool {
+	pool, ok := pools.Load(recorded)
+	if !ok {
+		pool, _ = pools.LoadOrStore(recorded, &sync.Pool{New: func() any { return reflect.New(recorded).Interface() }})
+	}
+	return pool.(*sync.Pool) //nolint:forcetypeassert // nothing else is put there
+}
+
+func payloadOf[E Payload](ev *Event) (E, error) {
+	if shared, ok := decodedAs[E](ev); ok {
+		return shared, nil
+	}
+	return unmarshal[E](ev)
+}
+
+// unmarshal allocates what it returns, and so is apart from what need not.
+func unmarshal[E Payload](ev *Event) (e E, err error) {
+	if err = ev.Unmarshal(&e); err == nil {
+		keepDecoded(ev, e)
+	}
 	return e, err
 }
 
@@ -90,6 +144,13 @@ type Draft struct {
 	ID     uuid.UUID // Defaults to a new UUIDv7
 	Stream Stream    // Defaults to where the handler writes
 	Tags   []string  // added to the payload's own
+
+	// ReplyTo is the event's Metadata.ReplyTo. Defaults to that of what leads to it.
+	ReplyTo string
+
+	// Depth is the event's Metadata.Depth, for what is known to come to an end however long it goes on. Defaults to one more
+	// than that of what leads to it.
+	Depth int
 }
 
 // In directs a payload to a stream.
@@ -135,6 +196,12 @@ func encode(codec Codec, p Payload, e *Event) (err error) {
 		}
 		if e.ID == uuid.Nil {
 			e.ID = d.ID
+		}
+		if e.Metadata.ReplyTo == "" {
+			e.Metadata.ReplyTo = d.ReplyTo
+		}
+		if e.Metadata.Depth == 0 {
+			e.Metadata.Depth = d.Depth
 		}
 		e.Tags, p = append(e.Tags, d.Tags...), d.Payload
 	}

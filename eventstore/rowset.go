@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"regexp"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -49,12 +51,36 @@ const (
 	maxColumnBytes = 40
 )
 
+// Lacks says what of the set's columns those that are kept do not have. None: they can be read.
+func (s RowSet) Lacks(kept []Column) (list []string) {
+	for _, c := range s.Columns {
+		at := slices.IndexFunc(kept, func(k Column) bool { return k.Name == c.Name })
+		switch {
+		case at < 0:
+			list = append(list, fmt.Sprintf("there is no column %s", c.Name))
+		case kept[at].Kind != c.Kind:
+			list = append(list, fmt.Sprintf("column %s is %s, not %s", c.Name, kept[at].Kind, c.Kind))
+		}
+	}
+	return list
+}
+
+// CheckView holds the name of a view to the rules: see RowSet.
+func CheckView(name string) error {
+	if err := checkColumn(name); err != nil {
+		return invalid("view", "%q %v", name, err)
+	}
+	if versioned.MatchString(name) {
+		return invalid("view", "%q ends as if it were a version", name)
+	}
+	return nil
+}
+
+var versioned = regexp.MustCompile(`_v[0-9]+$`)
+
 // Validate reports all faults of a set at once.
 func (s RowSet) Validate() error {
-	var errs []error
-	if err := checkColumn(s.Name); err != nil {
-		errs = append(errs, invalid("view", "%q %v", s.Name, err))
-	}
+	errs := []error{CheckView(s.Name)}
 	if s.Version < 1 || s.Version > math.MaxInt32 {
 		errs = append(errs, invalid("version", "of view %s is %d, not 1 … %d", s.Name, s.Version, math.MaxInt32))
 	}

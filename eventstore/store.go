@@ -74,6 +74,9 @@ func New(b Backend, cfg Config) *Store {
 // Backend returns the port, for assertions on its optional interfaces.
 func (s *Store) Backend() Backend { return s.backend }
 
+// Config returns how the store was made, with defaults filled in.
+func (s *Store) Config() Config { return s.cfg }
+
 // Fault is what Config.Validate found; everything the store is asked to do fails with it.
 func (s *Store) Fault() error { return s.fault }
 
@@ -204,11 +207,8 @@ func (s *Store) read(ctx context.Context, q Query, r Range, yield func(Event, er
 	stored.Through = &head
 	expanded := s.upcasts.expand(q)
 	for e, err := range s.backend.Read(ctx, expanded, stored) {
-		if err != nil && ctx.Err() == nil && IsRetryable(err) {
-			return fmt.Errorf("%w: %w", ErrUnavailable, err)
-		}
 		if err != nil {
-			return err
+			return unavailable(ctx, err)
 		}
 		n, last = n+1, e.Position
 		e.codec = s.cfg.Codec
@@ -231,6 +231,14 @@ func (s *Store) read(ctx context.Context, q Query, r Range, yield func(Event, er
 		r.report(head)
 	}
 	return nil
+}
+
+// unavailable says of the error of a read whether it is only that the log is not available.
+func unavailable(ctx context.Context, err error) error {
+	if ctx.Err() == nil && IsRetryable(err) {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return err
 }
 
 func (r Range) report(through Position) {

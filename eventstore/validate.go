@@ -197,8 +197,8 @@ func checkMetadata(m *Metadata) error {
 	if m.Depth < 0 || m.Depth > math.MaxInt32 || m.Schema < 0 || m.Schema > math.MaxInt32 {
 		return invalid("metadata", "has depth %d and schema %d: not 0 … %d", m.Depth, m.Schema, math.MaxInt32)
 	}
-	n := len(m.TraceParent) + len(m.TraceState) + len(m.Actor)
-	for _, s := range [...]string{m.TraceParent, m.TraceState, m.Actor} {
+	n := len(m.TraceParent) + len(m.TraceState) + len(m.Actor) + len(m.ReplyTo)
+	for _, s := range [...]string{m.TraceParent, m.TraceState, m.Actor, m.ReplyTo} {
 		if err := checkText("metadata", s); err != nil {
 			return err
 		}

@@ -49,33 +49,50 @@ func sleep(ctx context.Context, d time.Duration) {
 // head, or if nobody ever ran the consumer, with ErrPaused if it is paused before p, with an error for a
 // competing consumer, which keeps no order, and with the context's error.
 func (s *Store) WaitFor(ctx context.Context, consumer string, p Position) error {
-	err := s.waitFor(ctx, consumer, p)
-	if err != nil {
-		return fmt.Errorf("wait for %s at position %d: %w", consumer, p, err)
-	}
-	return nil
+	_, err := s.WaitWhile(ctx, consumer, p, nil)
+	return err
 }
 
-func (s *Store) waitFor(ctx context.Context, consumer string, p Position) error {
-	head, err := s.Head(ctx)
-	if err != nil {
-		return err
+// WaitWhile is WaitFor, as long as still, which is asked some times a second, says that it is worth waiting. reached is
+// false if it was not.
+func (s *Store) WaitWhile(ctx context.Context, consumer string, p Position, still func(ctx context.Context) (bool, error)) (reached bool, err error) {
+	if reached, err = s.waitFor(ctx, consumer, p, still); err != nil {
+		return false, fmt.Errorf("wait for %s at position %d: %w", consumer, p, err)
 	}
-	if p < 0 || p > head {
-		return invalid("position", "%d is beyond the head, which is %d", p, head)
+	return reached, nil
+}
+
+// looks is after how many of its looks a wait asks whether it is still worth it.
+const looks = 50
+
+func (s *Store) waitFor(ctx context.Context, consumer string, p Position, still func(ctx context.Context) (bool, error)) (bool, error) {
+	if p < 0 {
+		return false, invalid("position", "%d is negative", p)
 	}
-	for {
+	for n := 1; ; n++ {
 		moved := s.moved.Wait()
 		r, err := s.Roster(ctx, consumer)
 		switch {
 		case err != nil:
-			return err
+			return false, err
 		case r.Competing:
-			return invalid("consumer", "%q is competing: it has no position that says what is done", consumer)
+			return false, invalid("consumer", "%q is competing: it has no position that says what is done", consumer)
 		case r.Position() >= p:
-			return s.notPending(ctx, consumer, p)
-		case r.Paused:
-			return ErrPaused
+			return true, s.notPending(ctx, consumer, p)
+		case n == 1: // what is done needs no look at the head
+			if head, err := s.Head(ctx); err != nil {
+				return false, err
+			} else if p > head {
+				return false, invalid("position", "%d is beyond the head, which is %d", p, head)
+			}
+		}
+		if r.Paused {
+			return false, ErrPaused
+		}
+		if still != nil && n%looks == 0 {
+			if ok, err := still(ctx); err != nil || !ok {
+				return false, err
+			}
 		}
 		t := time.NewTimer(waitPoll)
 		select {
@@ -83,7 +100,7 @@ func (s *Store) waitFor(ctx context.Context, consumer string, p Position) error 
 		case <-t.C:
 		case <-ctx.Done():
 			t.Stop()
-			return errors.Join(context.Cause(ctx), fmt.Errorf("it stands at %d", r.Position()))
+			return false, errors.Join(context.Cause(ctx), fmt.Errorf("it stands at %d", r.Position()))
 		}
 		t.Stop()
 	}

@@ -65,17 +65,15 @@ func (a Aggregate[S]) Attach(st *eventstore.Store) (spine.Wiring, error) {
 		})
 	}
 	if len(events) > 0 {
-		w.Key = func(e eventstore.Event) ([]string, error) {
-			id, err := events[e.Type].id(e)
-			if id == "" {
-				return nil, err // nobody's
-			}
-			return []string{id}, err
-		}
+		w.Emits = true
+		w.Key = func(e eventstore.Event) ([]string, error) { return events[e.Type].to(e) }
 		w.KeyVersion, w.FormerKey = a.KeyVersion, a.FormerKey
 		w.Handle = func(ctx context.Context, in spine.Input) (spine.Output, error) {
-			return es.decide(ctx, in.Keys[0], events[in.Type], *in.Event)
+			return es.decideAll(ctx, in.Keys, events[in.Type], *in.Event)
 		}
+	}
+	if es.snapshots.keeper == nil {
+		w.Prefetch = es.prefetch
 	}
 	return w, errors.Join(a.validate(), errors.Join(faults...), faultOf[S](a.Snapshot, st.Backend()))
 }
@@ -98,7 +96,7 @@ func (a Aggregate[S]) validate() error {
 	return errors.Join(errs...)
 }
 
-// Try implements Handler: on is a spine.Command or an eventstore.Payload.
+// Try implements Handler: on is a spine.Command or spine.Request, or an eventstore.Payload or eventstore.Event.
 func (a Aggregate[S]) Try(history []eventstore.Event, on any) (state S, out Events, err error) {
 	for _, ev := range history {
 		if err := a.Evolve.Apply(&state, ev); err != nil && !errors.Is(err, eventstore.ErrUnknownType) {
@@ -111,6 +109,11 @@ func (a Aggregate[S]) Try(history []eventstore.Event, on any) (state S, out Even
 	}
 	for _, d := range a.Decide {
 		if d.typ == typ && d.event == event {
+			if ev, ok := in.(eventstore.Event); ok && d.keyed {
+				if in, err = d.first(ev); err != nil {
+					return state, nil, err
+				}
+			}
 			out, err = d.decide(state, in)
 			return state, out, err
 		}

@@ -14,7 +14,8 @@ type Decide[S any] []Decider[S]
 type Decider[S any] struct {
 	typ    string
 	event  bool                                             // made by When
-	id     func(eventstore.Event) (string, error)           // When: which entity
+	keyed  bool                                             // made by WhenEvent: it takes a keyed
+	to     eventstore.Key                                   // When: which entities
 	decode func(e *eventstore.Event) (spine.Command, error) // Handle: a command that came through the log
 	decide func(S, any) (Events, error)                     // of a spine.Request, or of an eventstore.Event
 	fault  error
@@ -51,14 +52,17 @@ func When[S any, E eventstore.Payload](to func(e E) (id string), decide func(sta
 	if (decide == nil || to == nil) && fault == nil {
 		fault = fmt.Errorf("decision on %s is nil", name)
 	}
-	id := func(ev eventstore.Event) (string, error) {
+	key := func(ev eventstore.Event) ([]string, error) {
 		e, err := eventstore.Decode[E](ev)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
-		return to(e), nil
+		if id := to(e); id != "" {
+			return []string{id}, nil
+		}
+		return nil, nil
 	}
-	return Decider[S]{typ: name, fault: fault, event: true, id: id, decide: func(s S, in any) (Events, error) {
+	return Decider[S]{typ: name, fault: fault, event: true, to: key, decide: func(s S, in any) (Events, error) {
 		e, err := eventstore.Decode[E](in.(eventstore.Event)) //nolint:forcetypeassert // Try and Attach see to it
 		if err != nil {
 			return nil, spine.Park(err)
@@ -67,18 +71,62 @@ func When[S any, E eventstore.Payload](to func(e E) (id string), decide func(sta
 	}}
 }
 
+// WhenEvent is When for events of a type that is known by its name alone, on behalf of all entities that to names, one
+// after the other: id is whose turn it is. What follows for those of them that are in one partition is one commit.
+func WhenEvent[S any](typ string, to eventstore.Key, decide func(id string, state S, ev eventstore.Event) (Events, error)) Decider[S] {
+	fault := eventstore.CheckName("event type", typ)
+	if (decide == nil || to == nil) && fault == nil {
+		fault = fmt.Errorf("decision on %s is nil", typ)
+	}
+	return Decider[S]{typ: typ, fault: fault, event: true, to: to, decide: func(s S, in any) (Events, error) {
+		k := in.(keyed) //nolint:forcetypeassert // Try and Attach see to it
+		return decide(k.id, s, k.ev)
+	}, keyed: true}
+}
+
+// keyed is an event on behalf of one of the entities that it concerns.
+type keyed struct {
+	id string
+	ev eventstore.Event
+}
+
+// concerning is an event as the decider takes it.
+func (d Decider[S]) concerning(id string, ev eventstore.Event) any {
+	if d.keyed {
+		return keyed{id, ev}
+	}
+	return ev
+}
+
+// first is an event on behalf of the first of the entities that it concerns.
+func (d Decider[S]) first(ev eventstore.Event) (any, error) {
+	ids, err := d.to(ev)
+	if err == nil && len(ids) == 0 {
+		err = fmt.Errorf("%s concerns nobody", ev.Type)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return d.concerning(ids[0], ev), nil
+}
+
 // Handler is an organ that decides, an Aggregate or a Decision; organstest tries it.
 type Handler[S any] interface {
 	spine.Organ
 
 	// Try decides about a command, or an event, from a history and without a store. It returns the state
-	// that was decided on.
+	// that was decided on. One that is to have an id, a time or an origin comes as a spine.Request, or as an
+	// eventstore.Event.
 	Try(history []eventstore.Event, on any) (state S, out Events, err error)
 }
 
 // tried takes what Try is to decide on for what a Decider takes.
 func tried(on any) (typ string, event bool, in any, err error) {
 	switch x := on.(type) {
+	case spine.Request:
+		return x.Command.CommandType(), false, x, nil
+	case eventstore.Event:
+		return x.Type, true, x, nil
 	case spine.Command:
 		return x.CommandType(), false, spine.Request{Command: x}, nil
 	case eventstore.Payload:

@@ -129,7 +129,7 @@ func (d Decision[S, C]) start(c C) (s S) {
 	return s
 }
 
-// Try implements Handler: on is a spine.Command. Of the history it folds what the query selects; an event
+// Try implements Handler: on is a spine.Command or spine.Request. Of the history it folds what the query selects; an event
 // without a stream stands in the decision's own.
 func (d Decision[S, C]) Try(history []eventstore.Event, on any) (state S, out Events, err error) {
 	name, fault := spine.TypeOf[C]()

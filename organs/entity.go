@@ -49,6 +49,10 @@ type entity[S any] struct {
 	stands  eventstore.Version  // what a conflict of the holder has said of the stream
 }
 
+func newEntity[S any](stream eventstore.Stream) *entity[S] {
+	return &entity[S]{stream: stream, turn: make(chan struct{}, 1)}
+}
+
 // mark is an event of a stream, and a position that it stands behind.
 type mark struct {
 	version eventstore.Version
@@ -113,6 +117,42 @@ func (es *entities[S]) decide(ctx context.Context, id string, d Decider[S], in a
 	return spine.Output{Commit: c, Settled: func(r eventstore.Result, err error) { es.settle(ctx, e, r, err) }}, refusal
 }
 
+// decideAll decides about one event for all entities that it concerns.
+func (es *entities[S]) decideAll(ctx context.Context, ids []string, d Decider[S], ev eventstore.Event) (out spine.Output, err error) {
+	if len(ids) == 1 {
+		return es.decide(ctx, ids[0], d, d.concerning(ids[0], ev))
+	}
+	var settled []func(eventstore.Result, error)
+	settle := func(r eventstore.Result, err error) {
+		for _, f := range settled {
+			f(r, err)
+		}
+	}
+	undecided := errors.New("it was not decided for all entities")
+	defer func() { // also after a panic
+		if undecided != nil {
+			settle(eventstore.Result{}, undecided)
+		}
+	}()
+	for _, id := range ids {
+		one, err := es.decide(ctx, id, d, d.concerning(id, ev))
+		if one.Settled != nil {
+			settled = append(settled, one.Settled)
+		}
+		if err != nil {
+			return spine.Output{}, fmt.Errorf("%s: %w", id, err)
+		}
+		c := &out.Commit
+		c.Appends = append(c.Appends, one.Commit.Appends...)
+		c.Unless = append(c.Unless, one.Commit.Unless...)
+		c.Schedules = append(c.Schedules, one.Commit.Schedules...)
+		c.Cancels = append(c.Cancels, one.Commit.Cancels...)
+		out.Seen = one.Seen
+	}
+	undecided, out.Settled = nil, settle
+	return out, nil
+}
+
 // streamOf holds an entity's id to the rules, and names its stream.
 func streamOf(category, id string) (eventstore.Stream, error) {
 	if err := eventstore.CheckName("stream id", id); err != nil {
@@ -175,14 +215,23 @@ func (es *entities[S]) read(ctx context.Context, e *entity[S]) (changed bool, th
 		if !proven {
 			break
 		}
-		if err := es.apply(&e.state, ev); err != nil {
+		if err := es.take(e, ev); err != nil {
 			return changed, 0, proven, err
 		}
-		if e.version, changed = ev.Version, true; ev.Version > e.last.version {
-			e.last, e.own = mark{ev.Version, ev.ID, ev.Position - 1}, false
-		}
+		changed = true
 	}
 	return changed, through, proven, nil
+}
+
+// take folds an event of the log.
+func (es *entities[S]) take(e *entity[S], ev eventstore.Event) error {
+	if err := es.apply(&e.state, ev); err != nil {
+		return err
+	}
+	if e.version = ev.Version; ev.Version > e.last.version {
+		e.last, e.own = mark{ev.Version, ev.ID, ev.Position - 1}, false
+	}
+	return nil
 }
 
 // fold brings the state up to the events that are about to be committed.

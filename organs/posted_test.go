@@ -282,3 +282,65 @@ func TestPostedAndSentCommandsAndEventsLoseNoUpdateOfEachOther(t *testing.T) {
 		t.Errorf("%d replies, parked: %+v", got, p)
 	}
 }
+
+// What is undone before it was done is not done later.
+func TestCommandThatWasRevokedIsNeverDecided(t *testing.T) {
+	t.Parallel()
+	st := open(t, memory.New())
+	sp := newSpine(t, st, accounts())
+	appendTo(t, st, "account-1", Deposited{10})
+	late, undo := uuid.New(), uuid.New()
+	revoking := spine.Revoking(late, undo, Empty{"1"})
+	post(t, st, revoking)
+	drain(t, sp)
+	post(t, st, spine.WithID(late, Withdraw{"1", 1}), revoking)
+	drain(t, sp)
+	wantBalance(t, st, "1", 0)
+	reply := `command accepted {"Command":"empty","Events":1}`
+	for _, id := range []uuid.UUID{late, undo} {
+		replies := events(t, st, eventstore.WithTags(spine.CommandTag(id)))
+		if len(replies) != 1 || fmt.Sprintf("%s %s", replies[0].Type, replies[0].Data) != reply {
+			t.Errorf("replies to %s are %v, want %s", id, replies, reply)
+		}
+	}
+	appendTo(t, st, "account-1", Deposited{10})
+	if _, err := sp.Send(t.Context(), spine.WithID(late, Withdraw{"1", 1})); err != nil {
+		t.Error(err)
+	}
+	wantBalance(t, st, "1", 10)
+
+	done, undone := uuid.New(), uuid.New() // and what was done already stays
+	for _, c := range []spine.Command{spine.WithID(done, Withdraw{"1", 4}), spine.Revoking(done, undone, Empty{"1"})} {
+		if _, err := sp.Send(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(events(t, st, eventstore.OfType("withdrawn"))); n != 3 {
+		t.Errorf("%d withdrawals, want 3", n)
+	}
+	wantBalance(t, st, "1", 0)
+}
+
+// Whom a command's sender names is told of all that comes of it, and of nothing else.
+func TestWhatFollowsInheritsWhoWaitsForIt(t *testing.T) {
+	t.Parallel()
+	st := open(t, memory.New())
+	sp := newSpine(t, st, accounts(organs.When(payer, pay)))
+	appendTo(t, st, "account-1", Deposited{10})
+	command := spine.Post(spine.WithID(uuid.New(), Withdraw{"1", 4}))
+	request := eventstore.In("payment-1.1", Requested{"1", 3})
+	for _, p := range []eventstore.Payload{eventstore.Draft{Payload: command, ReplyTo: "a"}, eventstore.Draft{Payload: request, ReplyTo: "b"}} {
+		if _, err := st.Emit(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	drain(t, sp)
+	var got []string
+	for _, e := range events(t, st, eventstore.All()) {
+		got = append(got, e.Type+" "+e.Metadata.ReplyTo)
+	}
+	slices.Sort(got)
+	if want := []string{"command accepted a", "deposited ", "requested b", "withdraw a", "withdrawn a", "withdrawn b"}; !slices.Equal(got, want) {
+		t.Errorf("the log has %q, want %q", got, want)
+	}
+}

@@ -55,7 +55,7 @@ func React[E eventstore.Payload](react func(ctx context.Context, e E) (Events, e
 func (r Reactor) Attach(st *eventstore.Store) (spine.Wiring, error) {
 	sends, errs := sent(r.Sends)
 	w := spine.Wiring{
-		Name: r.Name, Key: r.Key, KeyVersion: r.KeyVersion, FormerKey: r.FormerKey, Sends: sends, Policy: r.Policy,
+		Name: r.Name, Key: r.Key, KeyVersion: r.KeyVersion, FormerKey: r.FormerKey, Sends: sends, Emits: true, Policy: r.Policy,
 	}
 	var by []Reaction // few, so that looking through them is quick
 	for i, x := range r.On {

@@ -3,12 +3,13 @@ package organs
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"reflect"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/necrostack/necrostack/eventstore"
+	"github.com/necrostack/necrostack/internal/lossless"
 	"github.com/necrostack/necrostack/spine"
 )
 
@@ -23,6 +24,21 @@ import (
 type Snapshot struct {
 	Every   int // events of a stream from one snapshot to the next. Defaults to none
 	Version int // to be raised whenever S, Evolve or an upcaster changes what a state is: older snapshots are not used then
+}
+
+// faultOf reports all that stands against snapshots of S, if they are wanted.
+func faultOf[S any](s Snapshot, b eventstore.Backend) error {
+	if s.Every < 0 || s.Version < 0 {
+		return fmt.Errorf("snapshot: Every is %d and Version is %d: they must not be negative", s.Every, s.Version)
+	}
+	if s.Every == 0 {
+		return nil
+	}
+	err := lossless.Faults[S]()
+	if _, ok := b.(eventstore.Snapshotter); !ok {
+		err = errors.Join(err, fmt.Errorf("snapshot: backend %T keeps no snapshots", b))
+	}
+	return err
 }
 
 // snapshotTime is how long a decision may wait for a snapshot, which is a cache.
@@ -65,7 +81,7 @@ func (k snapshots[S]) restore(ctx context.Context, e *entity[S]) bool {
 	if err := json.Unmarshal(s.Data, &in); err != nil || in.After < 0 {
 		return false
 	}
-	state, err := decodeState[S](in.State)
+	state, err := lossless.Decode[S](in.State)
 	if err != nil {
 		return false
 	}
@@ -84,7 +100,7 @@ func (k snapshots[S]) due(e *entity[S], ahead int) bool {
 // becomes of this one.
 func (k snapshots[S]) take(e *entity[S]) *eventstore.Snapshot {
 	e.kept = e.last.version
-	state, err := encodeState(&e.state)
+	state, err := lossless.Encode(&e.state)
 	if err != nil {
 		return nil
 	}
@@ -114,38 +130,6 @@ func (a Aggregate[S]) CheckSnapshot(state S) error {
 	if a.Snapshot.Every <= 0 {
 		return nil
 	}
-	_, err := encodeState(&state)
+	_, err := lossless.Encode(&state)
 	return err
-}
-
-// encodeState returns the JSON of a state that survives it.
-func encodeState[S any](state *S) (data json.RawMessage, err error) {
-	t := reflect.TypeFor[S]()
-	defer func() {
-		if p := recover(); p != nil {
-			data, err = nil, fmt.Errorf("snapshot of %s: panic: %v", t, p)
-		}
-	}()
-	if data, err = json.Marshal(state); err != nil {
-		return nil, fmt.Errorf("snapshot of %s: %w", t, err)
-	}
-	back, err := decodeState[S](data)
-	if err != nil {
-		return nil, fmt.Errorf("snapshot of %s: %w", t, err)
-	}
-	if !reflect.DeepEqual(*state, back) {
-		where := difference(reflect.ValueOf(state).Elem(), reflect.ValueOf(&back).Elem(), t.String())
-		return nil, fmt.Errorf("snapshot of %s: JSON does not keep it: %s", t, where)
-	}
-	return data, nil
-}
-
-func decodeState[S any](data json.RawMessage) (state S, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
-		}
-	}()
-	err = json.Unmarshal(data, &state)
-	return state, err
 }

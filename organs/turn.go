@@ -12,7 +12,7 @@ func (es *entities[S]) acquire(ctx context.Context, stream eventstore.Stream, ba
 	es.mu.Lock()
 	e := es.in[stream]
 	if e == nil {
-		e = &entity[S]{stream: stream, turn: make(chan struct{}, 1)}
+		e = newEntity[S](stream)
 		es.in[stream] = e
 	}
 	if batch != nil && e.holder == batch {

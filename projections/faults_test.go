@@ -10,6 +10,7 @@ import (
 	"github.com/necrostack/necrostack/eventstore"
 	"github.com/necrostack/necrostack/projections"
 	"github.com/necrostack/necrostack/spine"
+	"github.com/necrostack/necrostack/spine/spinetest"
 )
 
 type (
@@ -117,6 +118,77 @@ func TestBadReadsAreRefused(t *testing.T) {
 	cancel()
 	if err := first(rows.List(ended, projections.Page[sum]{})); !errors.Is(err, context.Canceled) {
 		t.Errorf("with a context that has ended: %v", err)
+	}
+}
+
+func TestBadWatchesAndVerifiesAreRefusedBeforeAnyCall(t *testing.T) {
+	t.Parallel()
+	tap := spinetest.NewTap(memory.New())
+	store := eventstore.New(tap, eventstore.Config{})
+	view := sums("sums")
+	watch := func(v projections.View[sum], options ...projections.WatchOption) error {
+		for _, err := range v.Rows(store).Watch(t.Context(), options...) {
+			return err
+		}
+		return nil
+	}
+	verify := func(v projections.View[sum], cfg projections.Verify) error {
+		_, err := v.Verify(t.Context(), store, cfg)
+		return err
+	}
+	for what, tt := range map[string]struct {
+		err  error
+		says string
+	}{
+		"no key":         {watch(view, projections.OfKeys()), "keys are none"},
+		"an empty key":   {watch(view, projections.OfKeys("a", "")), "key"},
+		"negative":       {watch(view, projections.After(-1)), "-1 is negative"},
+		"two positions":  {watch(view, projections.After(1), projections.After(2)), "twice"},
+		"no folds":       {watch(projections.View[sum]{Name: "sums"}), "On is empty"},
+		"a bad name":     {watch(sums("A")), "lower-case"},
+		"negative parts": {verify(view, projections.Verify{Parts: -1}), "parts are -1"},
+		"negative most":  {verify(view, projections.Verify{Most: -1}), "most is -1"},
+		"verify nothing": {verify(projections.View[sum]{Name: "sums"}, projections.Verify{}), "On is empty"},
+		"verify A":       {verify(sums("A"), projections.Verify{}), "lower-case"},
+	} {
+		if tt.err == nil || !strings.Contains(tt.err.Error(), tt.says) || strings.Count(tt.err.Error(), "view sums:") > 1 {
+			t.Errorf("%s: %v, want: %s", what, tt.err, tt.says)
+		}
+	}
+	if n := tap.Calls.Load(); n > 0 {
+		t.Errorf("the backend was called %d times", n)
+	}
+	if err := watch(view, projections.After(7)); !errors.Is(err, eventstore.ErrInvalid) {
+		t.Errorf("a position beyond the head: %v", err)
+	}
+}
+
+func TestAWatchMayBeLeftOnceItsContextHasEnded(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	store, view := memory.Open(memory.Config{}), sums("sums")
+	sp, err := spine.New(store, spine.Config{}, view)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Append(ctx, "count-a", eventstore.NoStream, added{3}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sp.Drain(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for change, err := range view.Rows(store).Watch(ctx, projections.After(0)) {
+		if err != nil || change.Row.Total != 3 {
+			t.Errorf("%+v, %v", change.Row, err)
+		}
+		cancel()
+		break
+	}
+	for _, err := range view.Rows(store).Watch(ctx) {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("with a context that has ended: %v", err)
+		}
 	}
 }
 

@@ -13,8 +13,8 @@ type Folds[Row any] []Folder[Row]
 // Folder changes rows for one type of event. It is made by On, OnKey, OnKeys, Delete and DeleteKey, or comes from Of.
 type Folder[Row any] struct {
 	typ   string
-	keys  func(eventstore.Event) ([]string, error)
-	fold  func(*Row, eventstore.Event) error // nil: the row is removed
+	keys  func(*eventstore.Event) ([]string, error)
+	fold  func(*Row, *eventstore.Event) error // nil: the row is removed
 	fault error
 }
 
@@ -26,11 +26,11 @@ func On[Row any, E eventstore.Payload](fold func(row *Row, e E)) Folder[Row] {
 	return f
 }
 
-// OnKey is On for the row of a key, 1 … 255 bytes.
+// OnKey is On for the row of a key, 1 … 255 bytes. What key is given is for it to look at only.
 func OnKey[Row any, E eventstore.Payload](key func(e E) string, fold func(row *Row, e E)) Folder[Row] {
 	f := folding[Row](fold)
-	f.by(key == nil, func(ev eventstore.Event) ([]string, error) {
-		e, err := eventstore.Decode[E](ev)
+	f.by(key == nil, func(ev *eventstore.Event) ([]string, error) {
+		e, err := eventstore.Peek[E](ev)
 		if err != nil {
 			return nil, err
 		}
@@ -42,8 +42,8 @@ func OnKey[Row any, E eventstore.Payload](key func(e E) string, fold func(row *R
 // OnKeys is On for the rows of several keys, none of them twice. Without any, the event changes nothing.
 func OnKeys[Row any, E eventstore.Payload](keys func(e E) []string, fold func(row *Row, e E)) Folder[Row] {
 	f := folding[Row](fold)
-	f.by(keys == nil, func(ev eventstore.Event) ([]string, error) {
-		e, err := eventstore.Decode[E](ev)
+	f.by(keys == nil, func(ev *eventstore.Event) ([]string, error) {
+		e, err := eventstore.Peek[E](ev)
 		if err != nil {
 			return nil, err
 		}
@@ -72,7 +72,7 @@ func Of[Row any](fold eventstore.Fold[Row]) Folds[Row] {
 	types := fold.Types()
 	all := make(Folds[Row], len(types))
 	for i, typ := range types {
-		all[i] = Folder[Row]{typ: typ, keys: streamID, fold: func(r *Row, ev eventstore.Event) error { return fold.Apply(r, ev) }}
+		all[i] = Folder[Row]{typ: typ, keys: streamID, fold: func(r *Row, ev *eventstore.Event) error { return fold.Apply(r, *ev) }}
 	}
 	if fault != nil {
 		all = append(all, Folder[Row]{fault: fault})
@@ -80,15 +80,15 @@ func Of[Row any](fold eventstore.Fold[Row]) Folds[Row] {
 	return all
 }
 
-func streamID(ev eventstore.Event) ([]string, error) { return []string{ev.Stream.ID()}, nil }
+func streamID(ev *eventstore.Event) ([]string, error) { return []string{ev.Stream.ID()}, nil }
 
 func folding[Row any, E eventstore.Payload](fold func(*Row, E)) Folder[Row] {
 	name, fault := eventstore.TypeOf[E]()
 	if fold == nil {
 		fault = errors.Join(fault, fmt.Errorf("fold of %s is nil", name))
 	}
-	return Folder[Row]{typ: name, fault: fault, fold: func(r *Row, ev eventstore.Event) error {
-		e, err := eventstore.Decode[E](ev)
+	return Folder[Row]{typ: name, fault: fault, fold: func(r *Row, ev *eventstore.Event) error {
+		e, err := eventstore.Decode[E](*ev)
 		if err == nil {
 			fold(r, e)
 		}
@@ -97,7 +97,7 @@ func folding[Row any, E eventstore.Payload](fold func(*Row, E)) Folder[Row] {
 }
 
 // by sets where an event's keys come from.
-func (f *Folder[Row]) by(missing bool, keys func(eventstore.Event) ([]string, error)) {
+func (f *Folder[Row]) by(missing bool, keys func(*eventstore.Event) ([]string, error)) {
 	if f.keys = keys; missing {
 		f.fault = errors.Join(f.fault, fmt.Errorf("key of %s is nil", f.typ))
 	}

@@ -1,6 +1,7 @@
 package projections
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ type Handlers struct {
 	Key    eventstore.Key
 	Policy spine.Policy
 	Batch  int // how many events go into one transaction at most. Defaults to 500
+	Rate   int // how many events a second it handles at most, in one process. Defaults to no bound
 }
 
 // Target is who writes a read model. A backend's package implements it.
@@ -34,15 +36,32 @@ type Target interface {
 	Apply(ctx context.Context, st *eventstore.Store, batch []eventstore.Event) (p eventstore.Pending, release func(), done int, err error)
 }
 
+// Clearer is a Target that can remove what it has written, so that a rebuild can begin.
+type Clearer interface {
+	Target
+
+	// Clear removes everything, and resets the consumer to position 0, in one transaction.
+	Clear(ctx context.Context, st *eventstore.Store, consumer string) error
+}
+
 const defaultHandled = 500
 
-// Attach implements spine.Organ. The consumer is named by Name and Version: "statement_v1".
-func (h Handlers) Attach(st *eventstore.Store) (spine.Wiring, error) {
+// set names what is handled like the rows of a view.
+func (h Handlers) set() eventstore.RowSet {
 	set := eventstore.RowSet{Name: h.Name, Version: h.Version}
 	if h.Version == 0 {
 		set.Version = 1
 	}
+	return set
+}
+
+// Attach implements spine.Organ. The consumer is named by Name and Version: "statement_v1".
+func (h Handlers) Attach(st *eventstore.Store) (spine.Wiring, error) {
+	set := h.set()
 	errs := []error{set.Validate()}
+	if h.Rate < 0 {
+		errs = append(errs, fmt.Errorf("the rate is %d", h.Rate))
+	}
 	w := spine.Wiring{Name: set.Table(), Key: h.Key, Policy: h.Policy, MaxBatch: h.Batch}
 	if h.Batch == 0 {
 		w.MaxBatch = defaultHandled
@@ -77,5 +96,26 @@ func (h Handlers) Attach(st *eventstore.Store) (spine.Wiring, error) {
 		}
 		return out, done, err
 	}
+	throttle(&w, h.Rate)
 	return w, errors.Join(append(errs, err)...)
+}
+
+// atMost implements Projection.
+func (h Handlers) atMost(rate int) Projection {
+	h.Rate = cmp.Or(rate, h.Rate)
+	return h
+}
+
+// anew implements Projection.
+func (h Handlers) anew(ctx context.Context, st *eventstore.Store) (consumer string, done func(context.Context) error, err error) {
+	consumer, done = h.set().Table(), func(context.Context) error { return nil }
+	clearer, ok := h.To.(Clearer)
+	if !ok {
+		return consumer, done, fmt.Errorf("%s: nobody can clear what %T writes: raise its Version instead", consumer, h.To)
+	}
+	begun, err := underWay(ctx, st, consumer)
+	if err == nil && !begun {
+		err = clearer.Clear(ctx, st, consumer)
+	}
+	return consumer, done, err
 }

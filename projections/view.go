@@ -7,7 +7,6 @@ import (
 	"reflect"
 	"runtime/debug"
 	"slices"
-	"sync/atomic"
 
 	"github.com/necrostack/necrostack/eventstore"
 	"github.com/necrostack/necrostack/spine"
@@ -25,12 +24,12 @@ import (
 // whose fold fails is tried again and then parked as the Policy says, and whatever else changes the same row waits behind
 // it; other rows go on.
 type View[Row any] struct {
-	Name    string               // of 1 … 40 letters, digits and underscores in lower case, with a letter in front
-	Version int                  // to be raised with every change of Row or On: its rows are folded anew, beside the old. Defaults to 1
-	On      Folds[Row]           // what changes a row
-	In      eventstore.RowKeeper // who keeps the rows. Defaults to the log's own backend
+	Name    string     // of 1 … 40 letters, digits and underscores in lower case, with a letter in front
+	Version int        // to be raised with every change of Row or On: its rows are folded anew, beside the old. Defaults to 1
+	On      Folds[Row] // what changes a row
 	Policy  spine.Policy
 	Batch   int // how many events go into one transaction at most. Defaults to 2,000
+	Rate    int // how many events a second it folds at most, in one process. Defaults to no bound
 }
 
 const defaultBatch = 2000
@@ -55,18 +54,32 @@ func (v View[Row]) set() (eventstore.RowSet, *shape, error) {
 
 // Attach implements spine.Organ. The consumer is named by the view and its version: "balances_v1".
 func (v View[Row]) Attach(st *eventstore.Store) (spine.Wiring, error) {
-	set, s, err := v.set()
-	w := spine.Wiring{Name: set.Table(), Policy: v.Policy, MaxBatch: v.Batch}
+	k, err := v.keeping()
+	w := spine.Wiring{Name: k.set.Table(), Policy: v.Policy, MaxBatch: v.Batch}
 	errs := []error{err}
 	if v.Batch == 0 {
 		w.MaxBatch = defaultBatch
 	}
+	if v.Rate < 0 {
+		errs = append(errs, fmt.Errorf("the rate is %d", v.Rate))
+	}
 	if v.Policy.Delivery == spine.Competing {
 		errs = append(errs, errors.New("a view cannot be Competing: its rows are folded in order"))
 	}
+	w.Listens, err = v.listens()
+	errs = append(errs, err)
+	k.keeper, err = keeperOf(st)
+	errs = append(errs, err)
+	w.Key, w.HandleBatch, w.Gather, w.Begin, w.CaughtUp = k.keys, k.handle, k.gather, k.define, k.serve
+	throttle(&w, v.Rate)
+	return w, errors.Join(errs...)
+}
+
+// listens is what the view's folds are about.
+func (v View[Row]) listens() (eventstore.Query, error) {
 	var types []string
-	for i := range v.On {
-		f := &v.On[i]
+	var errs []error
+	for i, f := range v.On {
 		if f.typ == "" && f.fault == nil {
 			f.fault = fmt.Errorf("fold %d is empty: make it with On", i+1)
 		}
@@ -74,50 +87,82 @@ func (v View[Row]) Attach(st *eventstore.Store) (spine.Wiring, error) {
 			types = append(types, f.typ)
 		}
 	}
-	if len(types) > 0 {
-		w.Listens = eventstore.OfType(types...)
-	} else {
-		errs = append(errs, errors.New("a view without folds: On is empty"))
+	if len(types) == 0 {
+		return eventstore.Query{}, errors.Join(append(errs, errors.New("a view without folds: On is empty"))...)
 	}
-	k := &keeping[Row]{view: v, set: set, shape: s}
-	if k.keeper, err = v.keeper(st); err != nil {
-		errs = append(errs, err)
-	}
-	w.Key, w.HandleBatch = k.keys, k.handle
-	return w, errors.Join(errs...)
+	return eventstore.OfType(types...), errors.Join(errs...)
 }
 
-// keeper is who keeps the rows.
-func (v View[Row]) keeper(st *eventstore.Store) (eventstore.RowKeeper, error) {
-	if v.In != nil {
-		return v.In, nil
-	}
+// keeperOf is who keeps rows beside a log.
+func keeperOf(st *eventstore.Store) (eventstore.RowKeeper, error) {
 	k, ok := st.Backend().(eventstore.RowKeeper)
 	if !ok {
-		return nil, fmt.Errorf("backend %T keeps no rows: View.In is to say who does", st.Backend())
+		return nil, fmt.Errorf("backend %T keeps no rows", st.Backend())
 	}
 	return k, nil
 }
 
 // keeping is a view at work.
 type keeping[Row any] struct {
-	view    View[Row]
 	set     eventstore.RowSet
 	shape   *shape
-	keeper  eventstore.RowKeeper
-	defined atomic.Bool
+	folders map[string][]*Folder[Row] // by type, in their order
+	keeper  eventstore.RowKeeper      // nil: it only folds
+}
+
+// keeping is the view at work, but for a keeper. An error is a fault of the row's type, or of a name.
+func (v View[Row]) keeping() (k keeping[Row], err error) {
+	k.set, k.shape, err = v.set()
+	k.folders = map[string][]*Folder[Row]{}
+	for i := range v.On {
+		f := &v.On[i]
+		k.folders[f.typ] = append(k.folders[f.typ], f)
+	}
+	return k, err
+}
+
+// define makes the rows ready.
+func (k *keeping[Row]) define(ctx context.Context) error {
+	err := k.keeper.DefineRows(ctx, k.set)
+	if _, changed := errors.AsType[*eventstore.RowsChangedError](err); changed {
+		return fmt.Errorf("%w; so the view needs a new Version", err)
+	}
+	if err != nil {
+		return fmt.Errorf("define the rows: %w", unavailable(err))
+	}
+	return nil
+}
+
+// serve has this version serve once it has caught up, in place of an older one. If it did before, somebody has decided
+// otherwise since.
+func (k *keeping[Row]) serve(ctx context.Context) error {
+	versions, err := k.keeper.RowVersions(ctx, k.set.Name)
+	if err != nil {
+		return err
+	}
+	newest := true
+	for _, v := range versions {
+		if v.Version == k.set.Version && v.Complete {
+			return nil
+		}
+		newest = newest && (!v.Serves || v.Version <= k.set.Version)
+	}
+	if !newest {
+		return nil
+	}
+	return k.keeper.ServeRows(ctx, k.set)
 }
 
 // keys are the rows that an event is for.
 func (k *keeping[Row]) keys(ev eventstore.Event) (keys []string, err error) {
-	for i := range k.view.On {
-		f := &k.view.On[i]
-		if f.typ != ev.Type {
-			continue
-		}
-		more, err := f.keys(ev)
-		if err != nil {
+	for _, f := range k.folders[ev.Type] {
+		more, err := f.keys(&ev)
+		switch {
+		case err != nil:
 			return nil, err
+		case keys == nil && len(more) == 1:
+			keys = more
+			continue
 		}
 		for _, key := range more {
 			if !slices.Contains(keys, key) {
@@ -128,14 +173,23 @@ func (k *keeping[Row]) keys(ev eventstore.Event) (keys []string, err error) {
 	return keys, nil
 }
 
+// soundKeys are the rows that an event changes, if it is folded at all: a view sets aside what has no keys, or a wrong one.
+func (k *keeping[Row]) soundKeys(ev eventstore.Event) (sound []string) {
+	defer func() {
+		if recover() != nil {
+			sound = nil
+		}
+	}()
+	keys, err := k.keys(ev)
+	unsound := func(key string) bool { return eventstore.CheckName("key", key) != nil }
+	if err != nil || slices.ContainsFunc(keys, unsound) {
+		return nil
+	}
+	return keys
+}
+
 // handle folds a batch: one read of the rows that it is about, and one write.
 func (k *keeping[Row]) handle(ctx context.Context, batch []spine.Input) (out spine.Output, done int, err error) {
-	if !k.defined.Load() {
-		if err := k.keeper.DefineRows(ctx, k.set); err != nil {
-			return out, 0, fmt.Errorf("define the rows of %s: %w", k.set.Table(), unavailable(err))
-		}
-		k.defined.Store(true)
-	}
 	kept, err := k.load(ctx, batch)
 	if err != nil {
 		return out, 0, err
@@ -163,7 +217,7 @@ func (k *keeping[Row]) load(ctx context.Context, batch []spine.Input) (map[strin
 			}
 		}
 	}
-	rows, err := k.keeper.LoadRows(ctx, k.set, keys)
+	rows, err := k.loadRows(ctx, keys)
 	if err != nil {
 		return nil, fmt.Errorf("load rows of %s: %w", k.set.Table(), unavailable(err))
 	}
@@ -171,6 +225,19 @@ func (k *keeping[Row]) load(ctx context.Context, batch []spine.Input) (map[strin
 		kept[r.Key] = r.Values
 	}
 	return kept, nil
+}
+
+// loadRows reads rows for a lane. If the whole set is gone, as when what is kept beside the log was lost, it begins anew, and no
+// event is to blame.
+func (k *keeping[Row]) loadRows(ctx context.Context, keys []string) ([]eventstore.Row, error) {
+	rows, err := k.keeper.LoadRows(ctx, k.set, keys)
+	if !errors.Is(err, eventstore.ErrNoRows) {
+		return rows, err
+	}
+	if again := k.define(ctx); again != nil {
+		return nil, again
+	}
+	return nil, fmt.Errorf("%w: they begin anew: %w", eventstore.ErrUnavailable, err)
 }
 
 // unavailable says of an error that will pass that no event is to blame for it.
@@ -194,31 +261,19 @@ func (k *keeping[Row]) fold(kept map[string][]any, batch []spine.Input) (rows []
 	var order []string // so that rows are written in one order
 	for i := range batch {
 		in := &batch[i]
-		for n := range k.view.On {
-			f := &k.view.On[n]
-			if f.typ != in.Type {
-				continue
-			}
-			keys, err := f.keys(*in.Event)
-			if err != nil {
-				return nil, start(batch, i), err
-			}
-			for _, key := range keys {
-				if !slices.Contains(in.Keys, key) {
-					continue // another partition's
+		err := k.each(in, func(f *Folder[Row], key string) (err error) {
+			s := states[key]
+			if s == nil {
+				if s, err = k.open(kept[key]); err != nil {
+					return err
 				}
-				s := states[key]
-				if s == nil {
-					if s, err = k.open(kept[key]); err != nil {
-						return nil, start(batch, i), fmt.Errorf("row %q: %w", key, err)
-					}
-					states[key] = s
-					order = append(order, key)
-				}
-				if err := k.apply(f, s, *in.Event); err != nil {
-					return nil, start(batch, i), fmt.Errorf("row %q: %w", key, err)
-				}
+				states[key] = s
+				order = append(order, key)
 			}
+			return k.apply(f, s, in.Event)
+		})
+		if err != nil {
+			return nil, start(batch, i), err
 		}
 	}
 	for _, key := range order {
@@ -230,6 +285,29 @@ func (k *keeping[Row]) fold(kept map[string][]any, batch []spine.Input) (rows []
 		}
 	}
 	return rows, len(batch), nil
+}
+
+// each calls a function for each row that an event is to be folded into, and the folder, in the order of the folds.
+func (k *keeping[Row]) each(in *spine.Input, fold func(f *Folder[Row], key string) error) error {
+	folders := k.folders[in.Type]
+	for _, f := range folders {
+		keys := in.Keys
+		if len(folders) > 1 { // each has keys of its own
+			var err error
+			if keys, err = f.keys(in.Event); err != nil {
+				return err
+			}
+		}
+		for _, key := range keys {
+			if len(folders) > 1 && !slices.Contains(in.Keys, key) {
+				continue // another partition's
+			}
+			if err := fold(f, key); err != nil {
+				return fmt.Errorf("row %q: %w", key, err)
+			}
+		}
+	}
+	return nil
 }
 
 // start is where the parts of the event begin that input n is one of: they are written together.
@@ -250,7 +328,7 @@ func (k *keeping[Row]) open(values []any) (*state[Row], error) {
 }
 
 // apply folds one event into one row.
-func (k *keeping[Row]) apply(f *Folder[Row], s *state[Row], ev eventstore.Event) (err error) {
+func (k *keeping[Row]) apply(f *Folder[Row], s *state[Row], ev *eventstore.Event) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = &spine.PanicError{Value: p, Stack: debug.Stack()}

@@ -27,6 +27,8 @@ type work struct {
 	output joined
 	parks  []eventstore.Parked
 	aside  []aside // the events that were parked or skipped for a failure
+	full   bool    // a Gatherer asks for a commit
+	ahead  bool    // time was up while something was prefetched: no handler is to blame
 	err    error   // of the event behind those done; nil if there was only no time or no room for it
 }
 
@@ -69,6 +71,8 @@ type job struct {
 	batch  []Input
 	number int
 
+	gatherer Gatherer // who takes the batch up; nil: it is handled
+
 	// lent is what the batch has come to so far, while a handler runs. Who takes it has given the handler up.
 	lent *atomic.Pointer[work]
 }
@@ -83,7 +87,13 @@ func newWorker(l *lane) *worker {
 	return w
 }
 
+// prefetched is how many events Prefetch is called for at once.
+const prefetched = 32
+
 type batchKey struct{}
+
+// firstKey is there if events are handled that nothing has gone wrong with.
+type firstKey struct{}
 
 // Batch identifies the events whose outputs are to go into one commit: it returns the same value to the
 // handlers of all of them, and different values to all others. It is nil outside of a handler.
@@ -94,6 +104,15 @@ func Batch(ctx context.Context) any { return ctx.Value(batchKey{}) }
 func (l *lane) attempt(ctx context.Context, batch []Input, number int) work {
 	for {
 		w := l.once(ctx, batch, number)
+		if w.ahead && ctx.Err() == nil {
+			if w.err, l.first = nil, false; w.done > 0 {
+				return w
+			}
+			continue
+		}
+		if errors.Is(w.err, eventstore.ErrWentBack) {
+			l.engine.fail(fmt.Errorf("organ %s: %w", l.consumer.Name, w.err))
+		}
 		if w.done > 0 || !errors.Is(w.err, eventstore.ErrUnavailable) || !pause(ctx, storePause) {
 			return w
 		}
@@ -109,13 +128,21 @@ func (l *lane) once(ctx context.Context, batch []Input, number int) work {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, deadline, ErrDeadline)
 	defer cancel()
+	ctx = eventstore.WithHistory(ctx, eventstore.Position(l.consumer.history.Load()))
 	ctx = context.WithValue(ctx, batchKey{}, new(byte))
+	if l.first {
+		ctx = context.WithValue(ctx, firstKey{}, true)
+	}
 	if l.worker == nil {
 		l.worker = newWorker(l)
 	}
 	w := l.worker
 	lent := new(atomic.Pointer[work])
-	w.jobs <- job{ctx, batch, number, lent}
+	j := job{ctx: ctx, batch: batch, number: number, lent: lent}
+	if l.gathering.adding {
+		j.gatherer = l.gathering.by
+	}
+	w.jobs <- j
 	select {
 	case done := <-w.results:
 		return done
@@ -156,6 +183,9 @@ func (e *engine) abandon(ctx context.Context, l *lane, in *eventstore.Event, res
 
 // handle calls the handler for one event after the other. Parts of one stored event stay together.
 func (l *lane) handle(j job) work {
+	if j.gatherer != nil {
+		return l.handleGathered(j)
+	}
 	if l.consumer.HandleBatch != nil {
 		return l.handleBatch(j)
 	}
@@ -163,7 +193,18 @@ func (l *lane) handle(j job) work {
 	var outputs []Output
 	start := time.Now()
 	clock := start // read once an event
+	ahead := 0     // of which the needs are read
 	for w.done < len(batch) {
+		if l.consumer.Prefetch != nil && l.first && w.done >= ahead {
+			next := batch[w.done:min(len(batch), w.done+prefetched)]
+			ahead = w.done + len(next)
+			if taken, late := l.prefetch(j, next, w); taken {
+				return work{}
+			} else if late {
+				return *w
+			}
+			clock = time.Now()
+		}
 		group, parked := batch[w.done:w.done+whole(batch[w.done:])], work{}
 		outputs = outputs[:0]
 		for i := range group {
@@ -197,6 +238,25 @@ func (l *lane) handle(j job) work {
 		}
 	}
 	return *w
+}
+
+// prefetch has what a part of a batch needs be read. It says whether the worker was given up, so that w is somebody else's,
+// and whether its time is up.
+func (l *lane) prefetch(j job, in []Input, w *work) (taken, late bool) {
+	if len(in) < 2 {
+		return false, false
+	}
+	w.ahead = true
+	j.lent.Store(w)
+	_, _ = protect(func() (Output, error) { // the panic is that of a handler, too
+		l.consumer.Prefetch(j.ctx, in)
+		return Output{}, nil
+	})
+	if !j.lent.CompareAndSwap(w, nil) {
+		return true, false
+	}
+	w.ahead = j.ctx.Err() != nil
+	return false, w.ahead
 }
 
 func settleAll(outputs []Output, err error) {

@@ -51,6 +51,8 @@ type Request struct {
 	ID       uuid.UUID
 	Time     time.Time
 	Metadata eventstore.Metadata
+
+	revokes uuid.UUID // see Revoking
 }
 
 // Receive gives a handler the command in the form it asks for: C, or Received[C]. A pointer that was sent

@@ -4,18 +4,24 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 	"github.com/necrostack/necrostack/eventstore"
+	"github.com/necrostack/necrostack/internal/partition"
+	"github.com/necrostack/necrostack/internal/signal"
 )
 
 // consumer is an organ that listens.
 type consumer struct {
 	Wiring
 	*tally
-	index   int      // among the consumers of its Spine
-	fixed   bool     // the organ itself says how many partitions it has
-	listens []string // Listens, as its definition says it
+	index   int           // among the consumers of its Spine
+	fixed   bool          // the organ itself says how many partitions it has
+	listens []string      // Listens, as its definition says it
+	history atomic.Int64  // Roster.History
+	started signal.Signal // lanes of it were
+	joint   joint
 }
 
 // most is how many events may go into one commit.
@@ -26,12 +32,17 @@ func (c *consumer) most() int {
 	return batchInputs
 }
 
-// split sorts events into the partitions of a shape.
+// split sorts events into the partitions of a shape. It counts first, so that one array holds all inputs.
 func (c *consumer) split(s *shape, events []eventstore.Event) [][]Input {
 	if s.key == nil {
 		return c.splitByStream(s, events)
 	}
-	lanes := make([][]Input, s.partitions)
+	of, inputs := make([]int16, 0, len(events)), make([]Input, 0, len(events)) // each input, and the partition that it is for
+	counts, names := make([]int, s.partitions), make([]string, 0, len(events))
+	put := func(n int, in Input) {
+		of, inputs = append(of, int16(n)), append(inputs, in)
+		counts[n]++
+	}
 	for i := range events {
 		e := &events[i]
 		if !c.Listens.Matches(e) {
@@ -39,39 +50,52 @@ func (c *consumer) split(s *shape, events []eventstore.Event) [][]Input {
 		}
 		keys, err := s.keys(e)
 		if err != nil { // somebody has to park it
-			n := partition(string(e.Stream), s.partitions)
-			lanes[n] = append(lanes[n], Input{Event: e, fault: err})
+			put(partition.Of(string(e.Stream), s.partitions), Input{Event: e, fault: err})
 			continue
 		}
-		for i, k := range keys {
-			n := partition(k, s.partitions)
-			if last := len(lanes[n]) - 1; i > 0 && last >= 0 && lanes[n][last].ID == e.ID {
-				lanes[n][last].Keys = append(lanes[n][last].Keys, k)
-			} else {
-				lanes[n] = append(lanes[n], Input{Event: e, Keys: []string{k}})
+		first := len(inputs)
+		for _, k := range keys {
+			n := partition.Of(k, s.partitions)
+			if at := slices.Index(of[first:], int16(n)); at >= 0 {
+				inputs[first+at].Keys = append(inputs[first+at].Keys, k)
+				continue
 			}
+			names = append(names, k)
+			put(n, Input{Event: e, Keys: names[len(names)-1 : len(names) : len(names)]})
 		}
+	}
+	lanes := room(counts)
+	for i, n := range of {
+		lanes[n] = append(lanes[n], inputs[i])
 	}
 	return lanes
 }
 
-// splitByStream is split for the default key. It counts first, so that one array holds all inputs.
-func (c *consumer) splitByStream(s *shape, events []eventstore.Event) [][]Input {
-	lanes := make([][]Input, s.partitions)
-	of, counts, total := make([]int16, len(events)), make([]int, s.partitions), 0
-	for i := range events {
-		of[i] = -1
-		if c.Listens.Matches(&events[i]) {
-			n := partition(string(events[i].Stream), s.partitions)
-			of[i] = int16(n)
-			counts[n]++
-			total++
-		}
+// room is one array for all inputs, so many for each partition.
+func room(counts []int) [][]Input {
+	total := 0
+	for _, k := range counts {
+		total += k
 	}
-	inputs := make([]Input, total)
+	lanes, inputs := make([][]Input, len(counts)), make([]Input, total)
 	for n, k := range counts {
 		lanes[n], inputs = inputs[:0:k], inputs[k:]
 	}
+	return lanes
+}
+
+// splitByStream is split for the default key.
+func (c *consumer) splitByStream(s *shape, events []eventstore.Event) [][]Input {
+	of, counts := make([]int16, len(events)), make([]int, s.partitions)
+	for i := range events {
+		of[i] = -1
+		if c.Listens.Matches(&events[i]) {
+			n := partition.Of(string(events[i].Stream), s.partitions)
+			of[i] = int16(n)
+			counts[n]++
+		}
+	}
+	lanes := room(counts)
 	for i, n := range of {
 		if n >= 0 {
 			lanes[n] = append(lanes[n], Input{Event: &events[i]})

@@ -20,7 +20,7 @@ type shape struct {
 	competing  bool
 }
 
-// hash is the name of what partition does.
+// hash is the name of what partition.Of does.
 const hash = "fnv1a-64"
 
 // definition is the consumer's as this program has it, with the number of partitions that the log has if the

@@ -137,7 +137,7 @@ func (l *lane) answer(ctx context.Context, w *work, in []Input, ack eventstore.A
 		}
 		unknown = unknown || errors.Is(err, eventstore.ErrOutcomeUnknown)
 		l.observe(ctx, Observation{Step: CommitFailed, Err: err})
-		if l.consumer.Policy.OnCommitError == CommitFail || errors.Is(err, eventstore.ErrClosed) {
+		if l.consumer.Policy.OnCommitError == CommitFail || isFinal(err) {
 			l.engine.fail(err)
 			break
 		}

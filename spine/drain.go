@@ -40,6 +40,17 @@ func (e *engine) count(in []Input) {
 	}
 }
 
+// uncount takes back the count of events that are to be handled again.
+func (e *engine) uncount(n int) {
+	d := e.drain
+	if d == nil || e.cfg.MaxSteps < 0 {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.steps -= n
+}
+
 // settleDrain reports whether nothing is left to do: the lanes are idle at the end of the log, nothing was
 // due, and no partition is behind, whoever works it. It looks in the order in which one thing leads to another,
 // and at last whether the log still ends where it began.
@@ -69,7 +80,7 @@ func (e *engine) settleDrain(ctx context.Context) bool {
 	if err != nil {
 		e.storeFailed(ctx, err)
 	}
-	return err == nil && head == end && e.feed.isQuiet()
+	return err == nil && head == end && e.feed.isQuiet() && e.allCaughtUp(ctx, end)
 }
 
 // settledAt reports whether a consumer has come to a position, or is paused, or can do nothing before something is

@@ -48,8 +48,9 @@ type laneKey struct {
 var errDone = errors.New("drained")
 
 // Run drives the organs until ctx ends, and returns nil then; or until something fails that no policy covers,
-// and returns that. When it ends, handlers under way may finish within Config.Grace, their outputs are
-// committed, and the partitions are handed back. One Spine runs once at a time: else ErrRunning.
+// and returns that. A log that is not available is waited for, also at the beginning. When Run ends, handlers
+// under way may finish within Config.Grace, their outputs are committed, and the partitions are handed back.
+// One Spine runs once at a time: else ErrRunning.
 func (s *Spine) Run(ctx context.Context) error {
 	if err := s.run(ctx, nil); err != nil {
 		return fmt.Errorf("run: %w", err)
@@ -81,7 +82,7 @@ func (s *Spine) run(ctx context.Context, d *drain) error {
 		Spine: s, id: uuid.NewString(), cancel: cancel, drain: d, lanes: map[laneKey]*lane{},
 		shapes: make([]*shape, len(s.consumers)), serving: make([]service, len(s.consumers)), redrives: map[*consumer]int64{}, orphans: map[*consumer]orphan{},
 	}
-	if err := e.prepare(ctx); err != nil {
+	if err := e.begin(ctx); err != nil {
 		e.fail(err)
 		return e.result(ctx, run)
 	}
@@ -106,6 +107,11 @@ func (s *Spine) run(ctx context.Context, d *drain) error {
 		well := e.balance(run, member, calls)
 		membership.Go(func() { e.members(run, member, calls, changed, well) })
 		helpers.Go(func() { e.moveIdle(run, work) })
+		for _, c := range s.consumers {
+			if c.CaughtUp != nil && d == nil {
+				helpers.Go(func() { e.watch(run, c) })
+			}
+		}
 	}
 	if s.deliverer != nil {
 		for _, c := range s.consumers {
@@ -146,10 +152,27 @@ func (e *engine) result(ctx, run context.Context) error {
 // fail ends the engine.
 func (e *engine) fail(err error) { e.cancel(err) }
 
+// begin prepares, as often as it takes until the log is available.
+func (e *engine) begin(ctx context.Context) error {
+	for {
+		switch err := e.prepare(ctx); {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case !eventstore.IsRetryable(err) && !errors.Is(err, eventstore.ErrUnavailable):
+			return err
+		default:
+			e.storeFailed(ctx, err)
+			pause(ctx, storePause)
+		}
+	}
+}
+
 // prepare makes the consumers known to the log and finds its end.
 func (e *engine) prepare(ctx context.Context) error {
 	for _, c := range e.consumers {
-		if err := e.adopt(ctx, c); err != nil {
+		if err := e.introduce(ctx, c); err != nil {
 			return fmt.Errorf("organ %q: %w", c.Name, err)
 		}
 	}
@@ -157,6 +180,16 @@ func (e *engine) prepare(ctx context.Context) error {
 	head, err := e.store.Head(ctx)
 	e.feed.tail = head
 	return err
+}
+
+// introduce makes a consumer ready, and known to the log.
+func (e *engine) introduce(ctx context.Context, c *consumer) error {
+	if c.Begin != nil {
+		if err := c.Begin(ctx); err != nil {
+			return err
+		}
+	}
+	return e.adopt(ctx, c)
 }
 
 // finish lets the lanes end.
@@ -198,10 +231,15 @@ func (e *engine) leave(work context.Context) {
 
 // storeFailed reports a failure of the store that is met by trying again.
 func (e *engine) storeFailed(ctx context.Context, err error) {
-	if errors.Is(err, eventstore.ErrClosed) {
+	if isFinal(err) {
 		e.fail(err)
 	}
 	e.observe.tell(ctx, Observation{Step: StoreFailed, Partition: -1, Err: err})
+}
+
+// isFinal reports whether an error of the store will not go away by trying again.
+func isFinal(err error) bool {
+	return errors.Is(err, eventstore.ErrClosed) || errors.Is(err, eventstore.ErrWentBack)
 }
 
 // observed reports whether anybody wants to know of every event.
@@ -226,7 +264,9 @@ func (e *engine) tail(ctx context.Context) {
 		if c.through > c.after {
 			e.feed.advance(c)
 			e.idle.Fire()
-			continue
+			if e.drain != nil {
+				continue
+			} // else it is sooner seen whether there is more than read
 		}
 		if e.drain != nil && quiet {
 			if e.settleDrain(ctx) {

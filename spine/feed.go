@@ -15,7 +15,7 @@ import (
 const (
 	chunkEvents = 512     // of one chunk
 	chunkBytes  = 4 << 20 // likewise; passed by one event at most
-	keptEvents  = 32 * chunkEvents
+	keptBytes   = 64 << 20
 	keptChunks  = 256
 )
 
@@ -36,7 +36,7 @@ type feed struct {
 	waits   signal.Signal       // one more does, or none is left
 	tail    eventstore.Position // where the lanes that wait are, or behind it
 	chunks  []*chunk            // in the order they were last used
-	events  int                 // in all chunks
+	bytes   int                 // of payloads in all chunks
 	reading map[eventstore.Position]*reading
 	moved   *sync.Cond // some lane's checkpoint is no longer being moved by another lane's commit
 }
@@ -52,6 +52,7 @@ type reading struct {
 type chunk struct {
 	after, through eventstore.Position
 	events         []eventstore.Event
+	bytes          int     // of payloads
 	splits         []split // by consumer
 }
 
@@ -78,19 +79,24 @@ func newFeed(store *eventstore.Store, consumers []*consumer) *feed {
 
 // next returns the lane's next events and the position through which these are all. It waits for them, but
 // returns none as soon as the lane has something else to do. If they are handled together, it goes on reading as long as
-// there is more to have at once.
+// there is more to have at once, but not for so long that what the lane has would stay uncommitted: there may be little for
+// it in much of the log.
 func (f *feed) next(ctx context.Context, l *lane) (got []Input, through eventstore.Position, err error) {
+	holds, began := l.gathering.events > 0, time.Time{} // when the lane got the first that is not committed
+	if holds {
+		began = l.gathering.since
+	}
 	for {
 		if ctx.Err() != nil {
 			return nil, 0, ctx.Err()
 		}
 		f.mu.Lock()
-		if l.idle = len(got) == 0; l.idle {
+		if l.idle = len(got) == 0 && !holds; l.idle {
 			l.since = time.Time{}
 		}
 		c := f.kept(l.readTo)
 		wait := l.ended() || c == nil && l.readTo >= f.tail
-		if wait && len(got) > 0 {
+		if wait && (len(got) > 0 || holds) {
 			through := l.readTo
 			f.mu.Unlock()
 			return got, through, nil
@@ -108,7 +114,7 @@ func (f *feed) next(ctx context.Context, l *lane) (got []Input, through eventsto
 		}
 		if c == nil {
 			if c, err = f.fetch(ctx, after); err != nil {
-				if len(got) > 0 && ctx.Err() == nil {
+				if (len(got) > 0 || holds) && ctx.Err() == nil {
 					return got, after, nil // it will show again
 				}
 				return nil, 0, err
@@ -119,14 +125,17 @@ func (f *feed) next(ctx context.Context, l *lane) (got []Input, through eventsto
 		in = l.between(in, l.readTo)
 		l.readTo = max(l.readTo, l.bound(c.through))
 		through = l.readTo
-		if len(got) == 0 && len(in) > 0 {
+		if len(got) == 0 && !holds && len(in) > 0 {
 			l.idle, l.since = false, in[0].Time
 		}
 		f.mu.Unlock()
+		if began.IsZero() && len(in) > 0 {
+			began = time.Now()
+		}
 		switch {
 		case l.consumer.HandleBatch == nil && len(in) > 0:
 			return in, through, nil
-		case len(got)+len(in) >= l.consumer.most():
+		case len(got)+len(in) >= l.consumer.most(), !began.IsZero() && time.Since(began) >= gatherMost:
 			return append(got, in...), through, nil
 		case len(got)+len(in) == 0:
 			l.engine.idle.Fire()
@@ -244,10 +253,10 @@ func (f *feed) kept(after eventstore.Position) *chunk {
 // keep keeps a chunk for the lanes that are near, and forgets those that were not used for longest.
 func (f *feed) keep(c *chunk) {
 	f.chunks = append(f.chunks, c)
-	f.events += len(c.events)
+	f.bytes += c.bytes
 	drop := 0
-	for len(f.chunks)-drop > keptChunks || f.events > keptEvents && drop < len(f.chunks)-1 {
-		f.events -= len(f.chunks[drop].events)
+	for len(f.chunks)-drop > keptChunks || f.bytes > keptBytes && drop < len(f.chunks)-1 {
+		f.bytes -= f.chunks[drop].bytes
 		drop++
 	}
 	f.chunks = slices.Delete(f.chunks, 0, drop)
@@ -309,7 +318,8 @@ func (f *feed) read(ctx context.Context, after eventstore.Position) (*chunk, err
 		size += len(e.Data)
 		*scratch = append(*scratch, e)
 	}
-	c.events = slices.Clone(*scratch)
+	c.events, c.bytes = slices.Clone(*scratch), size
+	eventstore.Share(c.events)
 	if full > 0 {
 		c.through = full
 	}
@@ -366,15 +376,4 @@ func (f *feed) advance(c *chunk) {
 		}
 	}
 	f.tail = max(f.tail, c.through)
-}
-
-// partition is a key's lane among n, by the 64-bit FNV-1a hash, so that every process agrees, today and later.
-// See http://www.isthe.com/chongo/tech/comp/fnv/.
-func partition(key string, n int) int {
-	const offset, prime = 14695981039346656037, 1099511628211
-	h := uint64(offset)
-	for i := range len(key) {
-		h = (h ^ uint64(key[i])) * prime
-	}
-	return int(h % uint64(n))
 }

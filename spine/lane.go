@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/necrostack/necrostack/eventstore"
+	"github.com/necrostack/necrostack/internal/partition"
 )
 
 // lane is one partition of a consumer, while it is ours.
@@ -34,8 +35,10 @@ type lane struct {
 	// The lane's own.
 	worker     *worker // runs its handlers; nil: to be made
 	quarantine quarantine
+	gathering  gathering
 	conflicts  int                             // in a row
 	singly     int                             // so many events go into commits of their own: they were refused together
+	first      bool                            // nothing has yet gone wrong with what is handled now
 	careful    int                             // so many are handled singly, and each attempt is committed before it is made
 	trials     map[uuid.UUID]eventstore.Parked // those attempts, by the entries that they are kept in
 	spilled    []eventstore.Parked             // to be parked with the next commit: their outputs are in the local file
@@ -49,6 +52,11 @@ func (l *lane) run(ctx, work context.Context) {
 			close(l.worker.jobs)
 		}
 	}()
+	defer func() {
+		if l.gathering.events > 0 && work.Err() == nil {
+			l.commitGathered(work, nil)
+		}
+	}()
 	l.quarantine.outdate()
 	for ctx.Err() == nil {
 		if err := l.loadParked(ctx); err != nil {
@@ -58,7 +66,7 @@ func (l *lane) run(ctx, work context.Context) {
 			}
 			continue
 		}
-		if !l.parkSpilled(work) {
+		if !l.plainly(work) || !l.parkSpilled(work) {
 			return
 		}
 		if key, due := l.quarantine.next(time.Now()); due && len(l.spilled) == 0 && !l.redrive(ctx, work, key) {
@@ -75,10 +83,18 @@ func (l *lane) run(ctx, work context.Context) {
 			pause(ctx, storePause)
 		case l.shape.competing && !l.feed(ctx, work, in, through):
 			return
-		case !l.shape.competing && !l.process(ctx, work, in, through):
+		case !l.shape.competing && !l.work(ctx, work, in, through):
 			return
 		}
 	}
+}
+
+// work gathers events, or handles them. What is gathered already goes on being so, whatever other lanes have done meanwhile.
+func (l *lane) work(ctx, work context.Context, in []Input, through eventstore.Position) bool {
+	if l.gathering.now || l.gathers() {
+		return l.gather(ctx, work, in, through)
+	}
+	return l.process(ctx, work, in, through)
 }
 
 // reload has the lane look at its parked events anew.
@@ -107,7 +123,7 @@ func (l *lane) loadParked(ctx context.Context) error {
 		case err != nil:
 			l.quarantine.outdate()
 			return err
-		case partition(p.Key, l.shape.partitions) != l.partition:
+		case partition.Of(p.Key, l.shape.partitions) != l.partition:
 		case p.Position > passed:
 			l.note(p)
 		default:
@@ -149,7 +165,7 @@ func (l *lane) process(ctx, work context.Context, in []Input, through eventstore
 	}
 	var t tries // at in[0]
 	for len(in) > 0 {
-		if work.Err() != nil || ctx.Err() != nil && t.err == nil {
+		if work.Err() != nil || ctx.Err() != nil && (t.err == nil || isFinal(t.err)) {
 			return false
 		}
 		w, ok := l.step(work, in, &t)
@@ -204,6 +220,7 @@ type tries struct {
 	failures []eventstore.Failure
 	err      error // of the last one
 	final    bool  // another would not help
+	apart    bool  // it was tried for each of its keys by itself
 }
 
 func (t *tries) failed(err error) {
@@ -220,6 +237,9 @@ func (l *lane) spent(t *tries) bool {
 // nothing to commit.
 func (l *lane) step(ctx context.Context, in []Input, t *tries) (w work, ok bool) {
 	if l.spent(t) {
+		if l.separable(in, t) {
+			return l.handleApart(ctx, in[0], t), true
+		}
 		return l.giveUp(in, t.failures, t.err), true
 	}
 	if t.err != nil && !pause(ctx, l.consumer.Policy.Retry.delay(len(t.failures))) {
@@ -261,7 +281,9 @@ func (l *lane) try(ctx context.Context, in []Input, number int) (w work) {
 		most = 1
 	}
 	if n := l.ready(in, most); n > 0 {
+		l.first = number == 1 && l.conflicts+l.singly+l.careful == 0
 		w = l.attempt(ctx, in[:n], number)
+		l.first = false
 	} else {
 		w = l.behind(ctx, in[:whole(in)], number)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/necrostack/necrostack/eventstore"
+	"github.com/necrostack/necrostack/internal/partition"
 )
 
 // members keeps this process alive among those that share the consumers' partitions, until work ends; and
@@ -48,14 +49,15 @@ func (e *engine) balance(ctx, work, calls context.Context) (well bool) {
 	if now.Sub(e.renewed) >= e.cfg.Lease {
 		e.loseAll(work, errLate)
 	}
-	call, cancel := context.WithTimeout(calls, e.renewal(now))
+	timeout, again := e.renewal(now)
+	call, cancel := context.WithTimeout(calls, timeout)
 	defer cancel()
 	rosters, err := e.leaser.Renew(call, m, e.cfg.Lease)
 	if err == nil && len(rosters) != len(m.Consumers) {
 		err = fmt.Errorf("backend %T returned %d rosters for %d consumers", e.store.Backend(), len(rosters), len(m.Consumers))
 	}
 	if err != nil {
-		if work.Err() == nil {
+		if slow := again && errors.Is(call.Err(), context.DeadlineExceeded); work.Err() == nil && !slow {
 			e.storeFailed(work, fmt.Errorf("renew leases: %w", err))
 		}
 		return false
@@ -78,17 +80,18 @@ func (e *engine) balance(ctx, work, calls context.Context) (well bool) {
 	return well
 }
 
-// renewal is how long a renewal that begins now may take. The first gets a third of the lease: if its connection is
-// dead, there is time for another. That one gets all that is left, for a server that is slow would be no faster for being
-// asked once more; and so does one that comes too late for this lease, of the next.
-func (e *engine) renewal(now time.Time) time.Duration {
+// renewal is how long a renewal that begins now may take, and whether there is time for another if it takes longer.
+// The first gets a third of the lease, for its connection may be dead. The next one gets all that is left, for a server
+// that is slow would be no faster for being asked once more; and so does one that comes too late for this lease, of the
+// next.
+func (e *engine) renewal(now time.Time) (timeout time.Duration, again bool) {
 	switch left := e.cfg.Lease - now.Sub(e.renewed); {
 	case left <= 0:
-		return e.cfg.Lease
+		return e.cfg.Lease, false
 	case left > e.cfg.Lease/2:
-		return e.cfg.Lease / 3
+		return e.cfg.Lease / 3, true
 	default:
-		return left
+		return left, false
 	}
 }
 
@@ -97,8 +100,9 @@ func (e *engine) renewal(now time.Time) time.Duration {
 func (e *engine) tend(ctx, work, call context.Context, c *consumer, r *eventstore.Roster) (settled bool, err error) {
 	s := e.shape(c)
 	if s == nil || r.Generation != s.generation || s.until > 0 && r.Position() >= s.until {
-		return e.readopt(work, call, c, s)
+		return e.readopt(work, call, c, s, r)
 	}
+	c.history.Store(int64(r.History))
 	for _, l := range e.lanesOf(c) {
 		if l.partition < len(r.Partitions) && r.Partitions[l.partition].Epoch != l.epoch { // else it is lost already
 			e.lose(work, l, errTaken)
@@ -121,9 +125,13 @@ func (e *engine) tend(ctx, work, call context.Context, c *consumer, r *eventstor
 }
 
 // readopt finds out by which definition a consumer is to be worked now, and gives up the lanes that are worked by
-// another.
-func (e *engine) readopt(work, call context.Context, c *consumer, s *shape) (settled bool, err error) {
-	err = e.adopt(call, c)
+// another. One that the log knows no more, as when what is kept beside it was lost, begins as it did with Run.
+func (e *engine) readopt(work, call context.Context, c *consumer, s *shape, r *eventstore.Roster) (settled bool, err error) {
+	if r != nil && len(r.Partitions) == 0 {
+		err = e.introduce(call, c)
+	} else {
+		err = e.adopt(call, c)
+	}
 	if unknown, ok := errors.AsType[*keyError](err); ok { // nothing that trying again soon would change
 		e.setShape(c, nil)
 		e.storeFailed(work, fmt.Errorf("organ %s: %w", c.Name, unknown))
@@ -179,7 +187,7 @@ func quota(consumer string, n int, members []string, member string) int {
 	if i < 0 {
 		return 0
 	}
-	i = (i + partition(consumer, len(members))) % len(members)
+	i = (i + partition.Of(consumer, len(members))) % len(members)
 	q := n / len(members)
 	if i < n%len(members) {
 		q++
@@ -237,6 +245,9 @@ func (e *engine) start(ctx, work context.Context, c *consumer, s *shape, lease e
 		wake: make(chan struct{}, 1), nudge: make(chan struct{}, 1),
 		readTo: lease.Position, checkpoint: lease.Position,
 	}
+	if lease.Lost > 0 { // the owner may have fallen over an event that it had gathered far ahead of its checkpoint
+		l.gathering.wary = gatherEvents
+	}
 	if lease.Lost >= carefulAfter {
 		l.careful = batchInputs
 	}
@@ -248,6 +259,7 @@ func (e *engine) start(ctx, work context.Context, c *consumer, s *shape, lease e
 	ctx, l.stop = context.WithCancel(ctx)
 	e.lanes[laneKey{c.Name, lease.Partition}] = l
 	e.feed.enter(l)
+	c.started.Fire()
 	e.wg.Go(func() {
 		l.observe(work, Observation{Step: LeaseTaken, Position: lease.Position})
 		l.run(ctx, work)

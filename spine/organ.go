@@ -22,11 +22,32 @@ type Wiring struct {
 	Handle  Handle           // of a consumer: this, or HandleBatch
 	Decides []CommandHandler // the commands it decides
 	Sends   []string         // the types of the commands it puts into the log
+	Emits   bool             // what it handles may lead to events, so it belongs on the store that has the log
 	Policy  Policy           // how it consumes
 
 	// HandleBatch is for consumers that do better with many events at once. Not for Competing.
 	HandleBatch HandleBatch
 	MaxBatch    int // how many at most. Defaults to 256
+
+	// Prefetch, if not nil, is called before Handle with the next events that this is to be called for, if there are several and
+	// nothing has gone wrong with them: it may read at once what they need. It is a help only: what it fails at is left to Handle.
+	Prefetch func(ctx context.Context, batch []Input)
+
+	// Begin, if not nil, is called whenever Run begins, before the organ handles anything. Its error ends Run.
+	Begin func(ctx context.Context) error
+
+	// CaughtUp, if not nil, is called when the consumer has caught up with the log in all its partitions, whoever works them:
+	// at least once after a process has taken some, and again until it returns nil. Several processes may call it at once.
+	CaughtUp func(ctx context.Context) error
+
+	// Gather, if not nil, makes what takes the events of a lane up in place of HandleBatch, as long as nothing fails.
+	Gather func() Gatherer
+
+	// With are organs that belong to this one: the Spine takes them in as if they had been handed to New, too.
+	With []Organ
+
+	// Awaits are those of Sends whose outcome the organ waits for. Organs that wait for each other in a circle are a fault.
+	Awaits []string
 
 	// KeyVersion is to be raised by one whenever Key changes what it returns. FormerKey, if not nil, is what it
 	// was before that: with it the partitions, wherever they stand, are first brought to one position.

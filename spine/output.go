@@ -175,9 +175,15 @@ func inherit(c *eventstore.Commit, from *eventstore.Metadata) {
 	set := func(a *eventstore.Append) {
 		for i := range a.Events {
 			if m := &a.Events[i].Metadata; m.Causation == uuid.Nil {
-				schema, user := m.Schema, m.User
+				own := *m
 				*m = *from
-				m.Schema, m.User = schema, user
+				m.Schema, m.User = own.Schema, own.User
+				if own.ReplyTo != "" {
+					m.ReplyTo = own.ReplyTo
+				}
+				if own.Depth > 0 {
+					m.Depth = own.Depth
+				}
 			}
 		}
 	}

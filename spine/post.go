@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/necrostack/necrostack/eventstore"
@@ -40,13 +41,33 @@ func CommandTag(id uuid.UUID) string { return "command:" + id.String() }
 // WithID gives a command an id of its own. However often it is then sent, by Send or through the log, before or
 // after a crash: it is decided once, and every sender gets the same answer. The reply stays in the log, an Accepted
 // or a Rejected in the stream command-ID, with CommandTag.
-func WithID(id uuid.UUID, c Command) Command { return identified{bare(c), id} }
+func WithID(id uuid.UUID, c Command) Command { return identified{Command: bare(c), id: id} }
+
+// Revoking gives a command that undoes another one an id of its own, as WithID does, and has its reply be the reply to
+// the other one as well: unless that was decided before, it never is, however late it comes.
+func Revoking(other, id uuid.UUID, c Command) Command { return identified{bare(c), id, other} }
 
 // identified is a command with an id.
 type identified struct {
 	Command
 
-	id uuid.UUID
+	id      uuid.UUID
+	revokes uuid.UUID // another command; uuid.Nil for none
+}
+
+// revoked begins the tag by which a command that comes through the log says which other one it revokes.
+const revoked = "revokes:"
+
+// revokes is the command that an event revokes which holds one; uuid.Nil for none.
+func revokes(e *eventstore.Event) uuid.UUID {
+	for _, tag := range e.Tags {
+		if text, ok := strings.CutPrefix(tag, revoked); ok {
+			if id, err := uuid.Parse(text); err == nil {
+				return id
+			}
+		}
+	}
+	return uuid.Nil
 }
 
 // bare takes a command out of WithID.
@@ -63,9 +84,22 @@ func bare(c Command) Command {
 func Post(c Command) eventstore.Payload {
 	with, ok := c.(identified)
 	if !ok {
-		with = identified{c, uuid.Must(uuid.NewV7())}
+		with = identified{Command: c, id: uuid.Must(uuid.NewV7())}
 	}
-	return eventstore.In(eventstore.StreamOf(commands, with.id.String()), posted(with))
+	d := eventstore.In(eventstore.StreamOf(commands, with.id.String()), posted{with.Command, with.id})
+	if with.revokes != uuid.Nil {
+		d.Tags = []string{revoked + with.revokes.String()}
+	}
+	return d
+}
+
+// Posted returns the command that Post has made a payload of, as it was before WithID or Revoking, and its id.
+func Posted(p eventstore.Payload) (c Command, id uuid.UUID, ok bool) {
+	for d, draft := p.(eventstore.Draft); draft; d, draft = p.(eventstore.Draft) {
+		p = d.Payload
+	}
+	x, ok := p.(posted)
+	return x.Command, x.id, ok
 }
 
 // posted is the payload of a command's event: the command itself.
@@ -207,20 +241,30 @@ func byEntity(mine map[string]CommandHandler, others eventstore.Key) eventstore.
 	}
 }
 
-// handlePosted decides a command that came through the log, unless it was answered already.
+// handlePosted decides a command that came through the log, unless it was answered already. That is seldom, so nobody looks
+// for the answer before something speaks for it: the commit is refused if there is one, and then the command comes again.
 func (s *Spine) handlePosted(ctx context.Context, h CommandHandler, e *eventstore.Event) (Output, error) {
 	c, err := h.Decode(e)
 	if err != nil {
 		return Output{}, Park(err)
 	}
-	in := Request{Command: c, ID: commandID(e), Time: e.Time, Metadata: e.Metadata}
-	reply, err := s.reply(ctx, in.ID)
-	if err != nil || reply != nil {
-		return Output{}, err
+	in := Request{Command: c, ID: commandID(e), Time: e.Time, Metadata: e.Metadata, revokes: revokes(e)}
+	first := ctx.Value(firstKey{}) != nil
+	if !first {
+		if reply, err := s.reply(ctx, in.ID); err != nil || reply != nil {
+			return Output{}, err
+		}
 	}
 	out, err := h.Decide(ctx, in)
 	if _, refused := errors.AsType[*RejectedError](err); err == nil || refused {
 		err = s.attachReply(&out, &in, err)
+		return out, err
+	}
+	if first && !errors.Is(err, ErrCommitFirst) { // it is no failure of a command that was answered
+		if reply, failed := s.reply(ctx, in.ID); failed == nil && reply != nil {
+			out.settle(eventstore.Result{}, err)
+			return Output{}, nil
+		}
 	}
 	return out, err
 }
@@ -243,7 +287,11 @@ func (s *Spine) attachReply(out *Output, in *Request, refusal error) error {
 		reply, out.Commit = Rejected{Command: in.Command.CommandType(), Reason: shorten(rejected.Err)}, eventstore.Commit{}
 	}
 	tag := CommandTag(in.ID)
-	e, err := s.store.Encode(eventstore.Draft{Payload: reply, Tags: []string{tag}})
+	tags := []string{tag}
+	if in.revokes != uuid.Nil {
+		tags = append(tags, CommandTag(in.revokes))
+	}
+	e, err := s.store.Encode(eventstore.Draft{Payload: reply, Tags: tags})
 	if err != nil {
 		return err
 	}

@@ -67,6 +67,26 @@ func TestRegistrationReportsAllFaultsAtOnceAndNamesThem(t *testing.T) {
 	}
 }
 
+func TestOrgansThatComeWithAnotherAreTakenInAndCirclesOfThoseThatWaitAreNamed(t *testing.T) {
+	t.Parallel()
+	waits := func(name, command string, awaits ...string) spinetest.Organ {
+		o := decides(name, command)
+		o.Sends, o.Awaits = awaits, awaits
+		return o
+	}
+	inner := waits("inner", "c3", "c1")
+	outer := waits("outer", "c1", "c2", "c4")
+	outer.With = []spine.Organ{waits("middle", "c2", "c3"), inner, waits("leaf", "c4")}
+	_, err := spine.New(memory.Open(memory.Config{}), spine.Config{}, outer, waits("before", "c5", "c1"))
+	if want := "new spine: organs wait for each other in a circle: outer → middle → inner → outer"; err == nil || strings.ReplaceAll(err.Error(), "inner → outer → middle → inner", "outer → middle → inner → outer") != want {
+		t.Errorf("a circle: %v, want %s", err, want)
+	}
+	outer.With = []spine.Organ{waits("middle", "c2"), waits("leaf", "c4")}
+	if _, err := spine.New(memory.Open(memory.Config{}), spine.Config{}, outer, waits("before", "c5", "c1")); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRegistrationKnowsWhatTheBackendLacks(t *testing.T) {
 	t.Parallel()
 	st := eventstore.New(plain{memory.New()}, eventstore.Config{MaxData: -1})
@@ -84,6 +104,30 @@ func TestRegistrationKnowsWhatTheBackendLacks(t *testing.T) {
 	}
 	if _, err := spine.New(nil, spine.Config{}); err == nil {
 		t.Error("no store was accepted")
+	}
+}
+
+// follower is a backend of another store's events.
+type follower struct{ spinetest.Backend }
+
+func (follower) Follows() {}
+
+func TestWhatPutsEventsIntoTheLogIsRefusedWhereThereIsNone(t *testing.T) {
+	t.Parallel()
+	st := eventstore.New(follower{memory.New()}, eventstore.Config{})
+	reactor, sender := listens("reactor", "in"), listens("sender", "in")
+	reactor.Emits, sender.Sends = true, []string{"c2"}
+	_, err := spine.New(st, spine.Config{Elsewhere: []string{"c2"}}, reactor, sender, decides("decider", "c1"))
+	if err == nil {
+		t.Fatal("all of it was accepted")
+	}
+	for _, want := range []string{`"reactor": emits events`, `"decider": decides command c1`, `"sender": sends command c2`} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("nothing says %s in\n%v", want, err)
+		}
+	}
+	if _, err := spine.New(st, spine.Config{}, listens("view", "in")); err != nil {
+		t.Error(err)
 	}
 }
 

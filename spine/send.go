@@ -34,9 +34,9 @@ func (s *Spine) Send(ctx context.Context, c Command) (eventstore.Result, error) 
 		if err != nil {
 			return eventstore.Result{}, fmt.Errorf("send %s: %w", c.CommandType(), err)
 		}
-		with = identified{c, id}
+		with = identified{Command: c, id: id}
 	}
-	in := Request{Command: with.Command, ID: with.id, Time: time.Now().UTC(), Metadata: eventstore.MetadataFrom(ctx)}
+	in := Request{Command: with.Command, ID: with.id, Time: time.Now().UTC(), Metadata: eventstore.MetadataFrom(ctx), revokes: with.revokes}
 	if in.Metadata.Correlation == uuid.Nil {
 		in.Metadata.Correlation = in.ID
 	}

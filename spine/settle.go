@@ -49,14 +49,20 @@ func (l *lane) send(ctx context.Context, c eventstore.Commit, to eventstore.Posi
 	f := l.engine.feed
 	own := f.checkpointTo(l, to)
 	carried, written, unknown := f.carry(l.consumer), false, false
-	defer func() { f.settle(carried, written) }()
+	defer func() {
+		if written {
+			f.settle(carried, true)
+		} else {
+			l.engine.giveBack(carried)
+		}
+	}()
 	for failures := 0; ; {
 		c.Checkpoints = append([]eventstore.Checkpoint{own}, checkpoints(carried)...)
 		r, err := l.engine.commit(ctx, l.consumer.Name, c, into)
 		unknown = unknown || errors.Is(err, eventstore.ErrOutcomeUnknown)
 		if len(carried) > 0 && errors.Is(err, eventstore.ErrFenced) && !l.isFenced(err) && !isGone(err) {
 			l.engine.loseFenced(ctx, carried, err)
-			f.settle(carried, false)
+			l.engine.giveBack(carried)
 			carried = nil
 			continue
 		}
@@ -82,7 +88,7 @@ func (l *lane) send(ctx context.Context, c eventstore.Commit, to eventstore.Posi
 		}
 		l.observe(ctx, Observation{Step: CommitFailed, Err: err})
 		failures++
-		if l.consumer.Policy.OnCommitError == CommitFail || errors.Is(err, eventstore.ErrClosed) {
+		if l.consumer.Policy.OnCommitError == CommitFail || isFinal(err) {
 			l.engine.fail(err)
 			return r, err
 		}
@@ -90,7 +96,7 @@ func (l *lane) send(ctx context.Context, c eventstore.Commit, to eventstore.Posi
 			return r, fmt.Errorf("%w: %w", errSpill, err)
 		}
 		if !unknown { // the same commit need not be sent again: the neighbours may move without us
-			f.settle(carried, false)
+			l.engine.giveBack(carried)
 			carried = nil
 		}
 		if !pause(ctx, jitter(min(storePause<<min(failures, 6), 5*time.Second))) {
@@ -219,6 +225,14 @@ func (f *feed) carry(c *consumer) (moves []move) {
 		}
 	}
 	return moves
+}
+
+// giveBack ends moves that were not made. Whoever moves idle lanes has passed them over meanwhile, and has to look again.
+func (e *engine) giveBack(moves []move) {
+	if len(moves) > 0 {
+		e.feed.settle(moves, false)
+		e.idle.Fire()
+	}
 }
 
 // settle ends moves.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/necrostack/necrostack/eventstore"
+	"github.com/necrostack/necrostack/internal/partition"
 )
 
 // A lane of CommitStore goes on while the store fails: what it has spilled it owes, and parks it with the next commit
@@ -22,7 +23,7 @@ func (s *spill) passed(l *lane) error {
 	passed := l.engine.feed.checkpointOf(l)
 	s.mu.Lock()
 	for _, line := range s.lines {
-		if p := line.Entry; p.Consumer == l.consumer.Name && p.Position <= passed && partition(p.Key, l.shape.partitions) == l.partition {
+		if p := line.Entry; p.Consumer == l.consumer.Name && p.Position <= passed && partition.Of(p.Key, l.shape.partitions) == l.partition {
 			gone = append(gone, p)
 		}
 	}

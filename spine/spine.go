@@ -7,6 +7,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/necrostack/necrostack/eventstore"
@@ -46,7 +47,7 @@ func New(store *eventstore.Store, cfg Config, organs ...Organ) (*Spine, error) {
 	}
 	r := registration{
 		spine: &Spine{store: store, cfg: cfg.withDefaults(), commands: map[string]command{}, elsewhere: map[string]bool{}},
-		names: map[string]bool{}, listened: map[string]string{}, sent: map[string]string{},
+		names: map[string]bool{}, listened: map[string]string{}, sent: map[string]string{}, awaited: map[string][]string{},
 	}
 	var err error
 	r.spine.telemetry, err = newTelemetry(&cfg)
@@ -60,6 +61,7 @@ func New(store *eventstore.Store, cfg Config, organs ...Organ) (*Spine, error) {
 		r.organ(i, o)
 	}
 	r.namespace()
+	r.circles()
 	r.backend()
 	r.spill()
 	if err := errors.Join(r.faults...); err != nil {
@@ -74,8 +76,9 @@ func New(store *eventstore.Store, cfg Config, organs ...Organ) (*Spine, error) {
 type registration struct {
 	spine    *Spine
 	names    map[string]bool
-	listened map[string]string // event type to an organ that listens to it
-	sent     map[string]string // command type to an organ that puts it into the log
+	listened map[string]string   // event type to an organ that listens to it
+	sent     map[string]string   // command type to an organ that puts it into the log
+	awaited  map[string][]string // organ to the commands whose outcome it waits for
 	faults   []error
 }
 
@@ -140,9 +143,17 @@ func (r *registration) organ(i int, o Organ) {
 	for _, typ := range w.Sends {
 		r.sent[typ] = w.Name
 	}
+	r.awaited[w.Name] = w.Awaits
+	defer func() {
+		for i, o := range w.With {
+			r.organ(i, o)
+		}
+	}()
 	switch {
 	case !w.Listens.IsZero() && w.Handle == nil && w.HandleBatch == nil:
 		r.faultf("%s: listens but handles nothing", name)
+	case w.Gather != nil && w.HandleBatch == nil:
+		r.faultf("%s: has Gather without HandleBatch, which is to handle what cannot be gathered", name)
 	case w.Handle != nil && w.HandleBatch != nil:
 		r.faultf("%s: has both Handle and HandleBatch", name)
 	case w.HandleBatch != nil && w.Policy.or(r.spine.cfg.Policy).Delivery == Competing:
@@ -189,6 +200,32 @@ func (r *registration) namespace() {
 	}
 }
 
+// circles refuses organs that wait for the outcome of commands to each other, and so without end.
+func (r *registration) circles() {
+	done := map[string]bool{}
+	var path []string
+	var visit func(organ string)
+	visit = func(organ string) {
+		if i := slices.Index(path, organ); i >= 0 {
+			r.faultf("organs wait for each other in a circle: %s", strings.Join(append(path[i:], organ), " → "))
+			return
+		}
+		if done[organ] {
+			return
+		}
+		path = append(path, organ)
+		for _, typ := range r.awaited[organ] {
+			if c, ok := r.spine.commands[typ]; ok {
+				visit(c.organ.name)
+			}
+		}
+		path, done[organ] = path[:len(path)-1], true
+	}
+	for _, organ := range slices.Sorted(maps.Keys(r.awaited)) {
+		visit(organ)
+	}
+}
+
 // backend finds the optional interfaces that the organs need.
 func (r *registration) backend() {
 	s := r.spine
@@ -197,6 +234,9 @@ func (r *registration) backend() {
 	s.parker, _ = b.(eventstore.Parker)
 	s.scheduler, _ = b.(eventstore.Scheduler)
 	s.deliverer, _ = b.(eventstore.Deliverer)
+	if _, follows := b.(eventstore.Follower); follows {
+		r.follower()
+	}
 	for _, c := range s.consumers {
 		if s.leaser == nil {
 			r.faultf("organ %q: backend %T keeps no consumers", c.Name, b)
@@ -207,6 +247,22 @@ func (r *registration) backend() {
 		if s.deliverer == nil && c.Policy.Delivery == Competing {
 			r.faultf("organ %q: backend %T keeps no deliveries, which Competing needs", c.Name, b)
 		}
+	}
+}
+
+// follower refuses organs that put events into the log, which is another store's.
+func (r *registration) follower() {
+	const elsewhere = "the store's events are another store's: run it on that one"
+	for _, c := range r.spine.consumers {
+		if c.Emits {
+			r.faultf("organ %q: emits events, and "+elsewhere, c.Name)
+		}
+	}
+	for _, t := range slices.Sorted(maps.Keys(r.spine.commands)) {
+		r.faultf("organ %q: decides command %s, and "+elsewhere, r.spine.commands[t].organ.name, t)
+	}
+	for _, t := range slices.Sorted(maps.Keys(r.sent)) {
+		r.faultf("organ %q: sends command %s, and "+elsewhere, r.sent[t], t)
 	}
 }
 

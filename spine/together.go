@@ -98,8 +98,14 @@ func (l *lane) checkBatch(out *Output, batch []Input, done int, err error) error
 		return errors.New("HandleBatch: nothing is done, and there is no error")
 	case done > 0 && done < len(batch) && first(batch, done) != done:
 		return fmt.Errorf("HandleBatch: of the event at position %d, not all parts are done", batch[done].Position)
-	case len(out.Commit.Appends)+len(out.Commit.Schedules) > 0:
-		return fmt.Errorf("%w: HandleBatch puts events into the log, of which nobody knows what they follow from", eventstore.ErrInvalid)
 	}
-	return out.check()
+	return out.checkMany("HandleBatch")
+}
+
+// checkMany refuses what an output of many events cannot have.
+func (o *Output) checkMany(whose string) error {
+	if len(o.Commit.Appends)+len(o.Commit.Schedules) > 0 {
+		return fmt.Errorf("%w: %s puts events into the log, of which nobody knows what they follow from", eventstore.ErrInvalid, whose)
+	}
+	return o.check()
 }

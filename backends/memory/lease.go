@@ -23,6 +23,7 @@ type consumer struct {
 	lanes    []lane
 	paused   bool
 	redrives int64
+	history  eventstore.Position
 }
 
 // lane is a partition, and how many owners in a row it has outlived without moving.
@@ -57,7 +58,7 @@ func (b *Backend) Define(_ context.Context, c eventstore.Consumer) (eventstore.C
 	if known == nil {
 		c = c.Clone()
 		c.Generation = 1
-		known = &consumer{Consumer: c, lanes: make([]lane, c.Partitions)}
+		known = &consumer{Consumer: c, lanes: make([]lane, c.Partitions), history: b.log.head}
 		b.consumers[c.Name] = known
 	}
 	return known.Clone(), nil
@@ -135,14 +136,25 @@ func (b *Backend) Reset(_ context.Context, consumer string, to eventstore.Positi
 	if c == nil {
 		return unknown(consumer)
 	}
+	if t := b.tables[consumer]; t != nil {
+		if to != 0 {
+			return &eventstore.InvalidError{Field: "position", Reason: fmt.Sprintf("%d: rows of a view begin anew at 0", to)}
+		}
+		t.rows, t.complete = map[string]eventstore.Row{}, false
+	}
+	b.reset(c, to)
+	return nil
+}
+
+func (b *Backend) reset(c *consumer, to eventstore.Position) {
 	for n := range c.lanes {
 		c.lanes[n].move(to)
 	}
-	maps.DeleteFunc(b.parked, func(_ uuid.UUID, p eventstore.Parked) bool { return p.Consumer == consumer && p.Position > to })
-	b.windows[consumer] = slices.DeleteFunc(b.windows[consumer], func(d *delivery) bool { return d.Position > to })
+	maps.DeleteFunc(b.parked, func(_ uuid.UUID, p eventstore.Parked) bool { return p.Consumer == c.Name && p.Position > to })
+	b.windows[c.Name] = slices.DeleteFunc(b.windows[c.Name], func(d *delivery) bool { return d.Position > to })
 	c.redrives++
+	c.history = b.log.head
 	b.changeRoster()
-	return nil
 }
 
 func unknown(consumer string) error {
@@ -187,7 +199,7 @@ func (b *Backend) rosterOf(name string) eventstore.Roster {
 	if c == nil {
 		return r
 	}
-	r.Generation, r.Competing, r.Paused, r.Redrives = c.Generation, c.Competing, c.paused, c.redrives
+	r.Generation, r.Competing, r.Paused, r.Redrives, r.History = c.Generation, c.Competing, c.paused, c.redrives, c.history
 	for id, m := range b.members {
 		if slices.Contains(m.consumers, name) && b.alive(id) {
 			r.Members = append(r.Members, id)

@@ -45,7 +45,8 @@ type Backend struct {
 	windows    map[string][]*delivery // of each consumer, in order of position
 	window     int64                  // of the pulse
 	snapshots  map[snapshotKey]eventstore.Snapshot
-	tables     map[string]*table
+	tables     map[string]*table // rows of views, by RowSet.Table
+	serving    map[string]int    // which version of a view does
 }
 
 var (
@@ -76,6 +77,7 @@ func New() *Backend {
 		windows:    map[string][]*delivery{},
 		snapshots:  map[snapshotKey]eventstore.Snapshot{},
 		tables:     map[string]*table{},
+		serving:    map[string]int{},
 	}
 }
 

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/necrostack/necrostack/eventstore"
@@ -19,7 +20,7 @@ func (b *Backend) Commit(ctx context.Context, commits []eventstore.Commit) (outc
 	} else {
 		outcomes, err = b.commitBatch(ctx, commits)
 	}
-	if err == nil {
+	if err == nil && slices.ContainsFunc(commits, func(c eventstore.Commit) bool { return !onlyMoves(&c) }) {
 		b.moved()
 	}
 	return outcomes, err

@@ -51,19 +51,27 @@ func (b *Backend) Pause(ctx context.Context, consumer string, paused bool) error
 // Reset implements eventstore.Controller.
 func (b *Backend) Reset(ctx context.Context, consumer string, to eventstore.Position) error {
 	return b.tx(ctx, func(tx pgx.Tx) error {
+		if err := b.emptyRows(ctx, tx, consumer, to); err != nil {
+			return err
+		}
 		if _, err := b.consumer(ctx, tx, consumer, "FOR UPDATE"); err != nil {
 			return err
 		}
-		if err := b.fenceAll(ctx, tx, consumer); err != nil {
-			return err
-		}
-		batch := &pgx.Batch{}
-		batch.Queue(b.sql(`UPDATE @checkpoints k SET moved = moved + 1, position = $2 WHERE consumer = $1
-			AND moved = (SELECT max(m.moved) FROM @checkpoints m WHERE m.consumer = $1 AND m.partition = k.partition)`), consumer, int64(to))
-		batch.Queue(b.sql(`DELETE FROM @parked WHERE consumer = $1 AND position > $2`), consumer, int64(to))
-		batch.Queue(b.sql(`DELETE FROM @deliveries WHERE consumer = $1 AND position > $2`), consumer, int64(to))
-		batch.Queue(b.sql(`UPDATE @consumers SET redrives = redrives + 1 WHERE name = $1`), consumer)
-		batch.Queue(b.sql(`SELECT @beat('roster')`))
-		return tx.SendBatch(ctx, batch).Close()
+		return b.reset(ctx, tx, consumer, to)
 	})
+}
+
+// reset moves a consumer that is locked, after whatever else the transaction locks.
+func (b *Backend) reset(ctx context.Context, tx pgx.Tx, consumer string, to eventstore.Position) error {
+	if err := b.fenceAll(ctx, tx, consumer); err != nil {
+		return err
+	}
+	batch := &pgx.Batch{}
+	batch.Queue(b.sql(`UPDATE @checkpoints k SET moved = moved + 1, position = $2 WHERE consumer = $1
+			AND moved = (SELECT max(m.moved) FROM @checkpoints m WHERE m.consumer = $1 AND m.partition = k.partition)`), consumer, int64(to))
+	batch.Queue(b.sql(`DELETE FROM @parked WHERE consumer = $1 AND position > $2`), consumer, int64(to))
+	batch.Queue(b.sql(`DELETE FROM @deliveries WHERE consumer = $1 AND position > $2`), consumer, int64(to))
+	batch.Queue(b.sql(`UPDATE @consumers SET redrives = redrives + 1, history = (SELECT coalesce(max(position), 0) FROM @events) WHERE name = $1`), consumer)
+	batch.Queue(b.sql(`SELECT @beat('roster')`))
+	return tx.SendBatch(ctx, batch).Close()
 }

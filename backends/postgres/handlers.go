@@ -19,10 +19,11 @@ import (
 // one that cannot be handled is committed.
 type Handlers []Handler
 
-// Handler writes what events of one type mean. It is made by On and OnBatch.
+// Handler writes what events of one type mean. It is made by On, OnLive and OnBatch; or by OnReset.
 type Handler struct {
 	typ   string
 	run   func(ctx context.Context, tx Tx, batch []eventstore.Event) error
+	reset func(ctx context.Context, tx Tx) error
 	fault error
 }
 
@@ -38,6 +39,33 @@ func On[E eventstore.Payload](handle func(ctx context.Context, tx Tx, e E) error
 	})
 	if handle == nil {
 		h.fault = errors.Join(h.fault, fmt.Errorf("handler of %s is nil", h.typ))
+	}
+	return h
+}
+
+// OnLive is On for what has effects elsewhere, or is about what is new: it passes over events that were in the log before the
+// handlers were first run, or rebuilt. See eventstore.History.
+func OnLive[E eventstore.Payload](handle func(ctx context.Context, tx Tx, e E) error) Handler {
+	h := On(handle)
+	all := h.run
+	h.run = func(ctx context.Context, tx Tx, batch []eventstore.Event) error {
+		history, n := eventstore.History(ctx), 0
+		for n < len(batch) && batch[n].Position <= history {
+			n++
+		}
+		if n == len(batch) {
+			return nil
+		}
+		return all(ctx, tx, batch[n:])
+	}
+	return h
+}
+
+// OnReset removes what the other handlers have written, so that projections.Rebuild can begin: usually by TRUNCATE.
+func OnReset(remove func(ctx context.Context, tx Tx) error) Handler {
+	h := Handler{reset: remove}
+	if remove == nil {
+		h.fault = errors.New("handler of a reset is nil")
 	}
 	return h
 }
@@ -96,7 +124,7 @@ func (hs Handlers) Attach(st *eventstore.Store) (types []string, err error) {
 		errs = append(errs, fmt.Errorf("handlers in SQL need a log in PostgreSQL, and this one is kept by %T", st.Backend()))
 	}
 	for i, h := range hs {
-		if h.run == nil {
+		if h.run == nil && h.reset == nil && h.fault == nil {
 			h.fault = fmt.Errorf("handler %d is empty: make it with On or OnBatch", i+1)
 		}
 		if errs = append(errs, h.fault); h.typ != "" && !slices.Contains(types, h.typ) {
@@ -122,6 +150,31 @@ func (hs Handlers) Apply(ctx context.Context, st *eventstore.Store, batch []even
 		return nil, nil, 0, err
 	}
 	return p, func() { p.release(ctx) }, done, err
+}
+
+// Clear implements projections.Clearer, by those that OnReset has made.
+func (hs Handlers) Clear(ctx context.Context, st *eventstore.Store, consumer string) error {
+	b, ok := st.Backend().(*Backend)
+	if !ok {
+		return fmt.Errorf("the log is kept by %T, not in PostgreSQL", st.Backend())
+	}
+	if !slices.ContainsFunc(hs, func(h Handler) bool { return h.reset != nil }) {
+		return fmt.Errorf("%s cannot be rebuilt: none of its handlers is OnReset, to clear what they have written", consumer)
+	}
+	return b.tx(ctx, func(tx pgx.Tx) error {
+		for _, h := range hs { // before the partitions are locked, as in a commit
+			if h.reset == nil {
+				continue
+			}
+			if err := h.reset(ctx, Tx{tx}); err != nil {
+				return fmt.Errorf("clear what %s has written: %w", consumer, err)
+			}
+		}
+		if _, err := b.consumer(ctx, tx, consumer, "FOR UPDATE"); err != nil {
+			return err
+		}
+		return b.reset(ctx, tx, consumer, 0)
+	})
 }
 
 // pendingSQL is a transaction in which handlers have handled events.
@@ -204,7 +257,7 @@ func (p *pendingSQL) run(ctx context.Context, tx pgx.Tx, events []eventstore.Eve
 			n++
 		}
 		for _, h := range p.handlers {
-			if h.typ != events[0].Type {
+			if h.run == nil || h.typ != events[0].Type {
 				continue
 			}
 			if err := h.run(ctx, Tx{tx}, events[:n]); err != nil {

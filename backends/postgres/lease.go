@@ -56,8 +56,8 @@ func (b *Backend) Define(ctx context.Context, c eventstore.Consumer) (known even
 		return c, err
 	}
 	err = b.tx(ctx, func(tx pgx.Tx) error {
-		tag, err := tx.Exec(ctx, b.sql(`INSERT INTO @consumers (name, definition, generation, competing) VALUES ($1, $2::text::json, 1, $3)
-			ON CONFLICT DO NOTHING`), c.Name, text, c.Competing)
+		tag, err := tx.Exec(ctx, b.sql(`INSERT INTO @consumers (name, definition, generation, competing, history)
+			VALUES ($1, $2::text::json, 1, $3, (SELECT coalesce(max(position), 0) FROM @events)) ON CONFLICT DO NOTHING`), c.Name, text, c.Competing)
 		if err == nil && tag.RowsAffected() > 0 {
 			err = b.partition(ctx, tx, c, 0, 0)
 		}
@@ -188,7 +188,7 @@ func (b *Backend) rosters(ctx context.Context, consumers []string) ([]eventstore
 		all[i].Consumer = name
 		at[name] = &all[i]
 	}
-	rows, err := b.reserve.Query(ctx, b.sql(`SELECT c.name, c.generation, c.competing, c.paused, c.redrives,
+	rows, err := b.reserve.Query(ctx, b.sql(`SELECT c.name, c.generation, c.competing, c.paused, c.redrives, c.history,
 			(SELECT array_agg(m.id ORDER BY m.id) FROM @members m WHERE c.name = ANY (m.consumers) AND m.expires > clock_timestamp()),
 			(SELECT array_agg(coalesce(o.id, '') ORDER BY p.partition) FROM @partitions p
 				LEFT JOIN @members o ON o.id = p.owner AND o.expires > clock_timestamp() WHERE p.consumer = c.name),
@@ -204,7 +204,7 @@ func (b *Backend) rosters(ctx context.Context, consumers []string) ([]eventstore
 		var r eventstore.Roster
 		var owners []string
 		var epochs, positions []int64
-		if err := rows.Scan(&r.Consumer, &r.Generation, &r.Competing, &r.Paused, &r.Redrives, &r.Members, &owners, &epochs, &positions); err != nil {
+		if err := rows.Scan(&r.Consumer, &r.Generation, &r.Competing, &r.Paused, &r.Redrives, &r.History, &r.Members, &owners, &epochs, &positions); err != nil {
 			return nil, err
 		}
 		if len(owners) != len(positions) {

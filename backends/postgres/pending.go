@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/necrostack/necrostack/eventstore"
 )
 
@@ -25,29 +27,39 @@ type pendingRows struct {
 	rows []eventstore.Row
 }
 
+// joined is how many rows are written together at most.
+const joined = 10_000
+
+// Join implements eventstore.Joiner.
+func (p *pendingRows) Join(other eventstore.Pending) (eventstore.Pending, bool) {
+	o, ok := other.(*pendingRows)
+	if !ok || o.b != p.b || o.set.Table() != p.set.Table() || len(p.rows)+len(o.rows) > joined {
+		return nil, false
+	}
+	return &pendingRows{p.b, p.set, slices.Concat(p.rows, o.rows)}, true
+}
+
 // Commit implements eventstore.Pending: in a transaction of its own, rows first, so that the log's lock, if the commit
 // needs it, comes last. The rows' values say all that there is to say, so writing them again does no harm; and whoever may
 // not commit has the transaction fail as a whole.
-func (p *pendingRows) Commit(ctx context.Context, c eventstore.Commit) (eventstore.Result, error) {
-	sql, args := p.statement()
-	return p.b.commitWith(ctx, c, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, sql, args...)
-		return noRows(p.set, err)
-	})
-}
-
-// commitWith has a function write what it will in a transaction, and then a commit.
-func (b *Backend) commitWith(ctx context.Context, c eventstore.Commit, act func(tx pgx.Tx) error) (r eventstore.Result, err error) {
+func (p *pendingRows) Commit(ctx context.Context, c eventstore.Commit) (r eventstore.Result, err error) {
+	b := p.b
 	conn, err := b.pool.Acquire(ctx) // the reserve is for leases and commits of one call
 	if err != nil {
 		return r, classify(err)
 	}
 	defer conn.Release()
+	if onlyMoves(&c) {
+		return r, p.move(ctx, conn, c.Checkpoints)
+	}
 	tx, err := conn.BeginTx(ctx, pgx.TxOptions{BeginQuery: beginQuery})
 	if err != nil {
 		return r, classify(err)
 	}
-	if err = act(tx); err == nil {
+	sql, args := p.statement()
+	if _, err = tx.Exec(ctx, sql, args...); err != nil {
+		err = rowsError(p.set, err)
+	} else {
 		err = b.stage(ctx, tx, c)
 	}
 	if err != nil {
@@ -57,6 +69,39 @@ func (b *Backend) commitWith(ctx context.Context, c eventstore.Commit, act func(
 		return r, err
 	}
 	return r, b.finish(ctx, tx)
+}
+
+// move writes rows and checkpoints, as most commits do. Both go out in one round trip, and what stands between two messages
+// that end a transaction is one: the server commits when it has come to the end, or undoes all of it at the first failure.
+// So at no time does a transaction wait for its client, but for what is on its way already.
+func (p *pendingRows) move(ctx context.Context, conn *pgxpool.Conn, moves []eventstore.Checkpoint) error {
+	consumers, partitions, numbers := make([]string, len(moves)), make([]int, len(moves)), [3][]int64{}
+	for i, m := range moves {
+		consumers[i], partitions[i] = m.Consumer, m.Partition
+		numbers[0], numbers[1], numbers[2] = append(numbers[0], m.Epoch), append(numbers[1], int64(m.From)), append(numbers[2], int64(m.To))
+	}
+	batch := &pgx.Batch{}
+	sql, args := p.statement()
+	batch.Queue(sql, args...)
+	batch.Queue(p.b.moveSQL, p.b.log, consumers, partitions, numbers[0], numbers[1], numbers[2])
+	results := conn.SendBatch(ctx, batch)
+	_, rows := results.Exec()
+	if err := results.Close(); err != nil { // the first failure of all, also of the commit itself
+		if pg, ok := errors.AsType[*pgconn.PgError](err); !ok || gone(pg) {
+			return outcome(err)
+		}
+		if rows != nil {
+			return rowsError(p.set, err)
+		}
+		return Refusal(err)
+	}
+	return nil
+}
+
+// onlyMoves reports whether a commit has nothing but checkpoints. Nobody who waits for a pulse has to be told of it.
+func onlyMoves(c *eventstore.Commit) bool {
+	return len(c.Checkpoints) > 0 && len(c.Appends)+len(c.Unless)+len(c.Deliveries)+len(c.Acks)+len(c.Returns)+len(c.Parks)+
+		len(c.Unparks)+len(c.Redrives)+len(c.Schedules)+len(c.Cancels) == 0
 }
 
 // rollback is how long a server may take to end a transaction, before its connection is closed.

@@ -45,6 +45,7 @@ func shapes() map[string]eventstore.Query {
 	return map[string]eventstore.Query{
 		"all":                    eventstore.All(),
 		"stream":                 eventstore.InStream("category5-54321"),
+		"streams":                eventstore.InStream("category5-54321").Or(eventstore.InStream("category6-54321"), eventstore.InStream("none-1")),
 		"stream and type":        item(eventstore.Item{Stream: "category5-54321", Types: []string{"type 3"}}),
 		"stream and tag":         item(eventstore.Item{Stream: "category5-54321", Tags: []string{"own:543213"}}),
 		"category":               eventstore.InCategory("category5"),

@@ -39,6 +39,7 @@ type Backend struct {
 	shapes  sync.Map // of queries: *statements by source.text
 
 	stageSQL string
+	moveSQL  string
 }
 
 var (
@@ -104,6 +105,7 @@ func New(ctx context.Context, pool *pgxpool.Pool, cfg Config) (*Backend, error) 
 	}
 	b := &Backend{pool: pool, reserve: reserve, log: cfg.Schema, schema: pgx.Identifier{cfg.Schema}.Sanitize() + "."}
 	b.news.init(b, cfg.Schema)
+	b.moveSQL = b.sql("SELECT @move_checkpoints($1, $2::text[], $3::int[], $4::bigint[], $5::bigint[], $6::bigint[])")
 	b.stageSQL = b.sql("INSERT INTO @staged (" + batchColumns + ") VALUES (" + params(1) + ")")
 	return b, nil
 }

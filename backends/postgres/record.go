@@ -17,6 +17,7 @@ type metadata struct {
 	TraceState  string            `json:"tracestate,omitempty"`
 	Schema      int               `json:"schema,omitzero"`
 	Actor       string            `json:"actor,omitempty"`
+	ReplyTo     string            `json:"replyto,omitempty"`
 	User        map[string]string `json:"user,omitempty"`
 }
 

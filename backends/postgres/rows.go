@@ -12,105 +12,19 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/necrostack/necrostack/eventstore"
 )
 
-// The rows of a view are a table of the log's schema, view_NAME_vVERSION, with a column for each of theirs: plain SQL for
-// whoever wants to read it.
-
-// rowTable is a set's table.
-func (b *Backend) rowTable(set eventstore.RowSet) string {
-	return b.schema + pgx.Identifier{"view_" + set.Table()}.Sanitize()
-}
-
-var columnTypes = map[eventstore.Kind]string{
-	eventstore.Text: `text COLLATE "C"`, eventstore.Int: "bigint", eventstore.Float: "double precision", eventstore.Bool: "boolean",
-	eventstore.Time: "timestamptz", eventstore.Bytes: "bytea", eventstore.UUID: "uuid", eventstore.JSON: "json",
-}
-
-// DefineRows implements eventstore.RowKeeper. The role needs the right to create tables in the schema, unless the table is
-// there.
-func (b *Backend) DefineRows(ctx context.Context, set eventstore.RowSet) error {
-	if err := set.Validate(); err != nil {
-		return err
-	}
-	return b.tx(ctx, func(tx pgx.Tx) error {
-		kept, known, err := b.columns(ctx, tx, set)
-		if err == nil && !known {
-			// Whoever comes second finds what the first has made.
-			if _, err = tx.Exec(ctx, "SELECT pg_advisory_xact_lock(1313166926, $1::text::regclass::oid::bigint::bit(32)::integer)", b.sql("@events")); err == nil {
-				kept, known, err = b.columns(ctx, tx, set)
-			}
+// rowsError says of errors about a table what they mean: it is not there, or has other columns.
+func rowsError(set eventstore.RowSet, err error) error {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		switch pg.Code {
+		case "42P01":
+			return fmt.Errorf("rows of %s: %w", set.Table(), eventstore.ErrNoRows)
+		case "42703", "42883": // no such column, or no such comparison of it
+			return &eventstore.RowsChangedError{Set: set.Table(), Differences: []string{pg.Message}}
 		}
-		if err != nil {
-			return err
-		}
-		if !known {
-			return b.createRows(ctx, tx, set)
-		}
-		if diff := set.Difference(kept); len(diff) > 0 {
-			return &eventstore.RowsChangedError{Set: set.Table(), Differences: diff}
-		}
-		return nil
-	})
-}
-
-func (b *Backend) createRows(ctx context.Context, tx pgx.Tx, set eventstore.RowSet) error {
-	table := b.rowTable(set)
-	text, indexes := []string{`key text COLLATE "C" PRIMARY KEY`}, []string{}
-	for _, c := range set.Columns {
-		line := column(c) + " " + columnTypes[c.Kind]
-		if !c.Null {
-			line += " NOT NULL"
-		}
-		text = append(text, line)
-		if c.Index {
-			indexes = append(indexes, fmt.Sprintf("CREATE INDEX ON %s (%s, key)", table, column(c)))
-		}
-	}
-	// A row that changes finds room on its page, and needs no new entries in the indexes.
-	create := fmt.Sprintf("CREATE TABLE %s (%s) WITH (fillfactor = 80)", table, strings.Join(text, ", "))
-	for _, statement := range append([]string{create}, indexes...) {
-		if _, err := tx.Exec(ctx, statement); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func column(c eventstore.Column) string { return pgx.Identifier{c.Name}.Sanitize() }
-
-// columns reads what a set's table looks like.
-func (b *Backend) columns(ctx context.Context, tx pgx.Tx, set eventstore.RowSet) (kept []eventstore.Column, known bool, err error) {
-	rows, err := tx.Query(ctx, `SELECT a.attname, format_type(a.atttypid, NULL), NOT a.attnotnull,
-			EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = a.attrelid AND i.indkey[0] = a.attnum)
-		FROM pg_attribute a WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`, b.rowTable(set))
-	if err != nil {
-		return nil, false, err
-	}
-	var name, typ string
-	var null, index bool
-	_, err = pgx.ForEachRow(rows, []any{&name, &typ, &null, &index}, func() error {
-		known = true
-		if name == "key" {
-			return nil
-		}
-		c := eventstore.Column{Name: name, Kind: eventstore.Kind(typ), Null: null, Index: index}
-		for kind, sql := range columnTypes {
-			if is, _, _ := strings.Cut(sql, " COLLATE"); is == typ || typ == "timestamp with time zone" && kind == eventstore.Time {
-				c.Kind = kind
-			}
-		}
-		kept = append(kept, c)
-		return nil
-	})
-	return kept, known, err
-}
-
-// noRows says of a missing table what it means.
-func noRows(set eventstore.RowSet, err error) error {
-	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && pg.Code == "42P01" {
-		return fmt.Errorf("rows of %s: %w", set.Table(), eventstore.ErrNoRows)
 	}
 	return classify(err)
 }
@@ -124,7 +38,7 @@ func names(set eventstore.RowSet) []string {
 	return list
 }
 
-// LoadRows implements eventstore.RowKeeper.
+// LoadRows implements eventstore.RowReader.
 func (b *Backend) LoadRows(ctx context.Context, set eventstore.RowSet, keys []string) ([]eventstore.Row, error) {
 	return b.rows(ctx, set, "SELECT "+strings.Join(names(set), ", ")+" FROM "+b.rowTable(set)+" WHERE key = ANY ($1)", keys)
 }
@@ -138,9 +52,17 @@ func (b *Backend) rows(ctx context.Context, set eventstore.RowSet, sql string, a
 	defer conn.Release()
 	rows, err := conn.Query(ctx, sql, args...)
 	if err != nil {
-		return nil, noRows(set, err)
+		return nil, rowsError(set, err)
 	}
+	return scanRows(set, rows, func(string) bool { return true })
+}
+
+// scanRows reads what a query of the columns of a set returns: the rows whose keys are to be kept.
+func scanRows(set eventstore.RowSet, rows pgx.Rows, keep func(key string) bool) (list []eventstore.Row, err error) {
 	defer rows.Close()
+	if err := fits(set, rows.FieldDescriptions()); err != nil {
+		return nil, err
+	}
 	var key string
 	cells := []any{&key}
 	for _, c := range set.Columns {
@@ -150,13 +72,35 @@ func (b *Backend) rows(ctx context.Context, set eventstore.RowSet, sql string, a
 		if err := rows.Scan(cells...); err != nil {
 			return nil, err
 		}
+		if !keep(key) {
+			continue
+		}
 		r := eventstore.Row{Key: key, Values: make([]any, len(set.Columns))}
 		for i := range r.Values {
 			r.Values[i] = value(cells[i+1])
 		}
 		list = append(list, r)
 	}
-	return list, noRows(set, rows.Err())
+	return list, rowsError(set, rows.Err())
+}
+
+var columnOIDs = map[eventstore.Kind]uint32{
+	eventstore.Text: pgtype.TextOID, eventstore.Int: pgtype.Int8OID, eventstore.Float: pgtype.Float8OID, eventstore.Bool: pgtype.BoolOID,
+	eventstore.Time: pgtype.TimestamptzOID, eventstore.Bytes: pgtype.ByteaOID, eventstore.UUID: pgtype.UUIDOID, eventstore.JSON: pgtype.JSONOID,
+}
+
+// fits returns what of the columns that were read is not of the kind that the set says.
+func fits(set eventstore.RowSet, fields []pgconn.FieldDescription) error {
+	var list []string
+	for i, c := range set.Columns {
+		if i+1 < len(fields) && fields[i+1].DataTypeOID != columnOIDs[c.Kind] {
+			list = append(list, fmt.Sprintf("column %s is not %s", c.Name, c.Kind))
+		}
+	}
+	if len(list) > 0 {
+		return &eventstore.RowsChangedError{Set: set.Table(), Differences: list}
+	}
+	return nil
 }
 
 // cell is where a value of a kind is read to.
@@ -220,7 +164,7 @@ func deref[T any](p *T) any {
 // listed is how many rows one statement lists, so that no connection is held while they are yielded.
 const listed = 1000
 
-// ListRows implements eventstore.RowKeeper.
+// ListRows implements eventstore.RowReader.
 func (b *Backend) ListRows(ctx context.Context, set eventstore.RowSet, q eventstore.RowQuery) iter.Seq2[eventstore.Row, error] {
 	return func(yield func(eventstore.Row, error) bool) {
 		if err := set.Check(q); err != nil {
@@ -314,7 +258,7 @@ func conditions(set eventstore.RowSet, filters []eventstore.RowFilter) (where []
 	return where, args
 }
 
-// CountRows implements eventstore.RowKeeper.
+// CountRows implements eventstore.RowReader.
 func (b *Backend) CountRows(ctx context.Context, set eventstore.RowSet, filters []eventstore.RowFilter) (n int64, err error) {
 	if err := set.Check(eventstore.RowQuery{Where: filters}); err != nil {
 		return 0, err
@@ -330,16 +274,5 @@ func (b *Backend) CountRows(ctx context.Context, set eventstore.RowSet, filters 
 	}
 	defer conn.Release()
 	err = conn.QueryRow(ctx, sql, args...).Scan(&n)
-	return n, noRows(set, err)
-}
-
-// DropRows implements eventstore.RowKeeper.
-func (b *Backend) DropRows(ctx context.Context, set eventstore.RowSet) error {
-	if err := set.Validate(); err != nil {
-		return err
-	}
-	return b.tx(ctx, func(tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, "DROP TABLE IF EXISTS "+b.rowTable(set))
-		return err
-	})
+	return n, rowsError(set, err)
 }

@@ -40,8 +40,7 @@ func (b *Backend) source(q eventstore.Query, backward bool) *source {
 		for i := range items {
 			all[i] = "(SELECT i.position FROM (" + s.item(&items[i]) + ") i)"
 		}
-		s.text = "SELECT e.* FROM (SELECT u.position FROM (" + strings.Join(all, " UNION ") + ") u ORDER BY u.position " + s.order +
-			" LIMIT $3) p JOIN @events e ON e.position = p.position ORDER BY e.position " + s.order
+		s.text = s.at("SELECT u.position FROM (" + strings.Join(all, " UNION ") + ") u ORDER BY u.position " + s.order + " LIMIT $3::bigint")
 	}
 	if known, ok := b.shapes.Load(s.text); ok {
 		s.texts = known.(*statements) //nolint:forcetypeassert // nothing else is stored
@@ -66,34 +65,52 @@ func (s *source) statement(first bool) string {
 	return s.texts.next
 }
 
-// merge makes one item of those that name but types.
-func merge(items []eventstore.Item) []eventstore.Item {
-	merged, types := make([]eventstore.Item, 0, len(items)), -1
+// part is an item, or several that a single look-up serves.
+type part struct {
+	eventstore.Item
+
+	streams []string // in place of a Stream
+}
+
+// merge makes one of the items that name but types, and one of those that name but a stream.
+func merge(items []eventstore.Item) []part {
+	merged, types, streams := make([]part, 0, len(items)), -1, -1
 	for _, it := range items {
+		bare := it.Category == "" && len(it.Tags) == 0
 		switch {
-		case it.Stream != "" || it.Category != "" || len(it.Tags) > 0 || len(it.Types) == 0:
-			merged = append(merged, it)
-		case types < 0:
-			types = len(merged)
-			merged = append(merged, eventstore.Item{Types: append([]string(nil), it.Types...)})
-		default:
+		case bare && it.Stream == "" && len(it.Types) > 0:
+			if types < 0 {
+				types, merged = len(merged), append(merged, part{})
+			}
 			merged[types].Types = append(merged[types].Types, it.Types...)
+		case bare && it.Stream != "" && len(it.Types) == 0:
+			if streams < 0 {
+				streams, merged = len(merged), append(merged, part{})
+			}
+			merged[streams].streams = append(merged[streams].streams, string(it.Stream))
+		default:
+			merged = append(merged, part{Item: it})
 		}
+	}
+	if streams >= 0 && len(merged[streams].streams) == 1 {
+		merged[streams] = part{Item: eventstore.Item{Stream: eventstore.Stream(merged[streams].streams[0])}}
 	}
 	return merged
 }
 
 // item selects the first $3 events that match.
-func (s *source) item(it *eventstore.Item) string {
+func (s *source) item(it *part) string {
 	switch {
+	case len(it.streams) > 0:
+		return s.each("stream", it.streams, s.inStream("y.stream")+" ORDER BY e.version "+s.order+" LIMIT $3::bigint")
 	case it.Stream != "":
-		return s.stream(it)
+		return s.stream(&it.Item)
 	case len(it.Tags) > 0:
-		return s.tags(it)
+		return s.tags(&it.Item)
 	case len(it.Types) == 1:
-		return s.within("e.type", s.arg(it.Types[0]), s.category(it))
+		return s.within("e.type", s.arg(it.Types[0]), s.category(&it.Item))
 	case len(it.Types) > 1:
-		return s.types(it)
+		return s.each("type", it.Types, s.within("e.type", "y.type", s.category(&it.Item)))
 	case it.Category != "":
 		return s.within("split_part(e.stream, '-', 1)", s.arg(it.Category), "")
 	default:
@@ -108,16 +125,19 @@ func (s *source) within(what, value, and string) string {
 		", BOUND)" + and + " ORDER BY " + what + " " + s.order + ", e.position " + s.order + " LIMIT $3::bigint"
 }
 
-// stream selects by version, which is in the order of the log, too: from the last event that is not wanted.
 func (s *source) stream(it *eventstore.Item) string {
-	stream := s.arg(string(it.Stream))
-	text := "SELECT e.* FROM @events e WHERE e.stream = " + stream +
-		" AND e.version > CASE WHEN $1::bigint = 0 THEN 0 ELSE coalesce((SELECT b.version FROM @events b WHERE b.stream = " + stream +
-		" AND b.position <= $1::bigint ORDER BY b.version DESC LIMIT 1), 0) END AND e.position <= BOUND" + s.category(it)
+	text := s.inStream(s.arg(string(it.Stream))) + s.category(it)
 	if len(it.Types) > 0 {
 		text += " AND e.type = ANY (" + s.arg(it.Types) + "::text[])"
 	}
 	return text + s.tagged(it.Tags, "e.position") + " ORDER BY e.version " + s.order + " LIMIT $3::bigint"
+}
+
+// inStream selects by version, which is in the order of the log, too: from the last event that is not wanted.
+func (s *source) inStream(stream string) string {
+	return "SELECT e.* FROM @events e WHERE e.stream = " + stream +
+		" AND e.version > CASE WHEN $1::bigint = 0 THEN 0 ELSE coalesce((SELECT b.version FROM @events b WHERE b.stream = " + stream +
+		" AND b.position <= $1::bigint ORDER BY b.version DESC LIMIT 1), 0) END AND e.position <= BOUND"
 }
 
 // tags selects by the first tag, and looks at the others there.
@@ -139,11 +159,17 @@ func (s *source) tagged(tags []string, position string) string {
 	return text.String()
 }
 
-// types takes the first of each type, and of these the first.
-func (s *source) types(it *eventstore.Item) string {
-	each := s.within("e.type", "y.type", s.category(it))
-	return "SELECT e.* FROM (SELECT f.position FROM (SELECT DISTINCT unnest(" + s.arg(it.Types) + "::text[]) AS type) y CROSS JOIN LATERAL (" + each +
-		") f ORDER BY f.position " + s.order + " LIMIT $3::bigint) p JOIN @events e ON e.position = p.position ORDER BY e.position " + s.order
+// each takes the first of each value of y, and of these the first.
+func (s *source) each(y string, values []string, first string) string {
+	return s.at("SELECT f.position FROM (SELECT DISTINCT unnest(" + s.arg(values) + "::text[]) AS " + y + ") y CROSS JOIN LATERAL (" + first +
+		") f ORDER BY f.position " + s.order + " LIMIT $3::bigint")
+}
+
+// at selects the events at positions, one by one. A join could be planned when the log is empty as a walk along all of it,
+// and the plan is kept while the log grows.
+func (s *source) at(positions string) string {
+	return "SELECT e.* FROM (" + positions + ") p CROSS JOIN LATERAL (SELECT e.* FROM @events e WHERE e.position = p.position LIMIT 1) e" +
+		" ORDER BY p.position " + s.order
 }
 
 func (s *source) category(it *eventstore.Item) string {

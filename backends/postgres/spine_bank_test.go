@@ -19,6 +19,7 @@ import (
 	"github.com/necrostack/necrostack/backends/memory"
 	"github.com/necrostack/necrostack/backends/postgres"
 	"github.com/necrostack/necrostack/eventstore"
+	"github.com/necrostack/necrostack/projections"
 	"github.com/necrostack/necrostack/spine"
 )
 
@@ -37,10 +38,22 @@ type bank struct {
 	deposits []deposit // that were posted, in order
 }
 
+// banks are how many may be open at once. The processes of each want the whole machine, and with too many of them none
+// keeps its leases.
+var banks = make(chan struct{}, 2)
+
 // openBank opens a log in a database.
 func openBank(t *testing.T, dsn string) *bank {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	return openBankFor(t, dsn, 5*time.Minute)
+}
+
+// openBankFor is openBank for a test that may take longer, from when the bank is open.
+func openBankFor(t *testing.T, dsn string, patience time.Duration) *bank {
+	t.Helper()
+	banks <- struct{}{}
+	t.Cleanup(func() { <-banks })
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	b := &bank{T: t, ctx: ctx, dsn: dsn, pool: pool(t, dsn)}
 	store, err := postgres.OpenPool(ctx, b.pool, postgres.Config{})
@@ -121,26 +134,28 @@ func (b *bank) post(n int) {
 	}
 }
 
-// posting posts commands until it is stopped, as long as the workers are not too far behind.
+// posting posts commands until it is stopped, so many a second that there is always something to do, and as long as the
+// workers are not too far behind.
 func (b *bank) posting() (stop func()) {
-	const batch, ahead = 20, 200
+	const batch, every, ahead = 10, 40 * time.Millisecond, 200
 	ended := make(chan struct{})
 	var writer sync.WaitGroup
 	writer.Go(func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
 		for noted := 0; ; {
 			select {
 			case <-ended:
 				return
 			case <-b.ctx.Done():
 				return
-			default:
+			case <-tick.C:
 			}
 			if len(b.deposits) < noted+ahead {
 				b.post(batch)
-				continue
+			} else {
+				noted = b.count("noted")
 			}
-			time.Sleep(5 * time.Millisecond)
-			noted = b.count("noted")
 		}
 	})
 	return sync.OnceFunc(func() {
@@ -170,22 +185,32 @@ func (b *bank) count(typ string) (n int) {
 	return n
 }
 
+// at reports whether a consumer has come to the head of the log.
+func (b *bank) at(consumer string) bool {
+	head, err := b.store.Head(b.ctx)
+	if err != nil {
+		return false // next time
+	}
+	r, err := b.store.Roster(b.ctx, consumer)
+	return err == nil && len(r.Partitions) > 0 && r.Position() >= head
+}
+
 // settle waits until everything that was posted has led to what it should, and compares all of it with what comes out
 // if nothing is disturbed.
 func (b *bank) settle() {
 	b.Helper()
 	n := len(b.deposits)
-	b.until(fmt.Sprintf("%d deposits are noted and mailed", n), func() bool {
-		return b.count("noted") >= n && b.count("mailed") >= n
+	b.until(fmt.Sprintf("%d deposits are noted, mailed and in the ledgers", n), func() bool {
+		return b.count("noted") >= n && b.count("mailed") >= n && b.at("ledgers_v1")
 	})
 	want, got := undisturbed(b.T, b.deposits), state(b.T, b.store)
 	for _, s := range slices.Sorted(maps.Keys(want)) {
 		if !slices.Equal(got[s], want[s]) {
-			b.Errorf("stream %s has %v, want %v", s, got[s], want[s])
+			b.Errorf("%s has %v, want %v", s, got[s], want[s])
 		}
 	}
 	if len(got) != len(want) {
-		b.Errorf("%d streams, want %d", len(got), len(want))
+		b.Errorf("%d streams and ledgers, want %d", len(got), len(want))
 	}
 	if replies := b.count("command accepted"); replies != n {
 		b.Errorf("%d commands were accepted %d times", n, replies)
@@ -214,7 +239,8 @@ func undisturbed(t *testing.T, deposits []deposit) map[string][]int {
 	return state(t, store)
 }
 
-// state is the numbers in each stream of an account, a clerk or a mailer. Mails come in any order, and are sorted.
+// state is the numbers in each stream of an account, a clerk or a mailer, and in each ledger. Mails come in any order,
+// and are sorted.
 func state(t *testing.T, store *eventstore.Store) map[string][]int {
 	t.Helper()
 	all := map[string][]int{}
@@ -233,6 +259,14 @@ func state(t *testing.T, store *eventstore.Store) map[string][]int {
 			slices.Sort(numbers)
 		}
 	}
+	for l, err := range (shape{}).ledgers().Rows(store).List(t.Context(), projections.Page[ledger]{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all["ledger of "+l.Key] = l.Row.Numbers; l.Row.Deposits != len(l.Row.Numbers) {
+			t.Errorf("the ledger of %s counts %d deposits, and has %v", l.Key, l.Row.Deposits, l.Row.Numbers)
+		}
+	}
 	return all
 }
 
@@ -244,7 +278,11 @@ type worker struct {
 	heard  chan struct{} // closed when it has said its last
 	mu     sync.Mutex
 	lanes  map[string]int
+	failed int64 // attempts
 	said   []workerReport
+
+	started time.Time
+	upAfter time.Duration // 0 if it is not up yet
 }
 
 // start starts a worker on the bank's log.
@@ -253,7 +291,7 @@ func (b *bank) start(c workerConfig) *worker {
 	if c.DSN == "" {
 		c.DSN = b.dsn
 	}
-	w := &worker{child: spawn(b.T, "worker", c), config: c, heard: make(chan struct{}), lanes: map[string]int{}}
+	w := &worker{child: spawn(b.T, "worker", c), config: c, heard: make(chan struct{}), lanes: map[string]int{}, started: time.Now()}
 	b.Cleanup(func() { // after it has ended
 		if w.mu.Lock(); b.Failed() {
 			b.Logf("process %d: partitions %v, reports %+v, errors %s", w.pid(), w.lanes, w.said, w.errors.String())
@@ -273,9 +311,12 @@ func (w *worker) listen() {
 		}
 		w.mu.Lock()
 		if r.Lanes != nil {
-			w.lanes = r.Lanes
+			w.lanes, w.failed = r.Lanes, r.Failed
 		} else {
 			w.said = append(w.said, r)
+		}
+		if r.Up {
+			w.upAfter = time.Since(w.started)
 		}
 		w.mu.Unlock()
 	}

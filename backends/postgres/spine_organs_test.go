@@ -8,6 +8,7 @@ import (
 
 	"github.com/necrostack/necrostack/eventstore"
 	"github.com/necrostack/necrostack/organs"
+	"github.com/necrostack/necrostack/projections"
 	"github.com/necrostack/necrostack/spine"
 )
 
@@ -18,6 +19,10 @@ type (
 	mailed    struct{ N int } // in any order
 	alarm     struct{ N int }
 	account   struct{ Deposits int }
+	ledger    struct { // a row
+		Deposits int `view:",index"`
+		Numbers  []int
+	}
 )
 
 func (deposit) CommandType() string { return "deposit" }
@@ -33,8 +38,8 @@ type shape struct {
 	Keys       int // version of the clerk's keys
 }
 
-// organs are an account that takes commands from the log, a clerk who notes each deposit, in order, and a mailer who
-// mails it, in any order. What they come to does not depend on who runs them.
+// organs are an account that takes commands from the log, a clerk who notes each deposit, in order, a mailer who mails
+// it, in any order, and a view of the deposits. What they come to does not depend on who runs them.
 func (s shape) organs(broken bool) []spine.Organ {
 	policy := spine.Policy{Partitions: s.Partitions}
 	accounts := organs.Aggregate[account]{
@@ -66,5 +71,16 @@ func (s shape) organs(broken bool) []spine.Organ {
 			}),
 		},
 	}
-	return []spine.Organ{accounts, clerk, mailer}
+	return []spine.Organ{accounts, clerk, mailer, s.ledgers()}
+}
+
+// ledgers has a row for each account, with its deposits in order.
+func (s shape) ledgers() projections.View[ledger] {
+	return projections.View[ledger]{
+		Name: "ledgers", Policy: spine.Policy{Partitions: s.Partitions},
+		On: projections.Folds[ledger]{projections.On(func(l *ledger, e deposited) {
+			l.Deposits++
+			l.Numbers = append(l.Numbers, e.N)
+		})},
+	}
 }

@@ -82,7 +82,7 @@ func TestProcessesOutliveTheServer(t *testing.T) {
 	t.Parallel()
 	server := testenv.OwnPostgres(t)
 	b := openBank(t, server.Database(t))
-	config := workerConfig{Lease: 2 * time.Second}
+	config := workerConfig{Lease: 4 * time.Second}
 	workers := []*worker{b.start(config), b.start(config), b.start(config)}
 	b.share(workers...)
 	stop := b.posting()
@@ -105,7 +105,7 @@ func TestProcessesOutliveTheServer(t *testing.T) {
 func TestOldAndNewDefinitionsInDifferentProcessesSkipAndDoubleNothing(t *testing.T) {
 	t.Parallel()
 	b := openBank(t, testenv.Postgres(t).Database(t))
-	old := workerConfig{Lease: 1500 * time.Millisecond, shape: shape{Partitions: 4}}
+	old := workerConfig{Lease: 4 * time.Second, shape: shape{Partitions: 4}}
 	next := workerConfig{Lease: old.Lease, shape: shape{Partitions: 7, Keys: 1}}
 	stop := b.posting()
 	defer stop()

@@ -42,7 +42,9 @@ func TestProcessesKilledAtRandomLeadToWhatAnUndisturbedRunLeadsTo(t *testing.T) 
 		workers[i] = b.start(config)
 	}
 	stop()
-	n := b.redrivePoison()
+	n := b.redrivePoison(func() bool {
+		return b.count("noted") >= len(b.deposits) && b.count("mailed") >= len(b.deposits) && b.at("ledgers_v1")
+	})
 	b.settle()
 	t.Logf("%d events counted as poison", n)
 	t.Logf("%d commands; SIGKILL to processes %v, of which were stopped past their lease before: %v", len(b.deposits), killed, stopped)
@@ -51,17 +53,18 @@ func TestProcessesKilledAtRandomLeadToWhatAnUndisturbedRunLeadsTo(t *testing.T) 
 	}
 }
 
-// redrivePoison has what was parked tried again until everything is done, and returns how many events were to blame.
+// redrivePoison has what was parked tried again until all is done and nothing parked, and returns how many events were to
+// blame.
 // Nothing else than being under way when processes ended may have been the reason.
-func (b *bank) redrivePoison() (n int) {
+func (b *bank) redrivePoison(done func() bool) (n int) {
 	b.Helper()
 	b.until("all is done but what is parked, and that is redriven", func() bool {
-		poison := false
+		poison, left := false, 0
 		for p, err := range b.store.Parked(b.ctx, eventstore.ParkedFilter{}) {
 			if err != nil {
 				return false // next time
 			}
-			if p.Redriven || p.Attempts == 0 || len(p.Failures) == 0 {
+			if left++; p.Redriven || p.Attempts == 0 || len(p.Failures) == 0 {
 				continue // it is under way, or behind another
 			}
 			switch why := p.Failures[len(p.Failures)-1].Error; {
@@ -77,7 +80,7 @@ func (b *bank) redrivePoison() (n int) {
 				b.Fatal(err)
 			}
 		}
-		return b.count("noted") >= len(b.deposits) && b.count("mailed") >= len(b.deposits)
+		return left == 0 && done()
 	})
 	return n
 }

@@ -23,11 +23,15 @@ type workerConfig struct {
 	shape
 	Hold   string // the first commit of this kind waits for word of the parent: ordered, competing or redrive
 	Broken bool   // the clerk cannot handle number 13
+	Views  bool   // it runs views in place of the bank's organs
+	Sagas  bool   // it runs journeys in their place
 }
 
 // workerReport is what a worker says: how many partitions it works, what went wrong, or about the commit that it holds.
 type workerReport struct {
 	Lanes  map[string]int // nil: not about them
+	Failed int64          // attempts, with Lanes
+	Up     bool           // it is about to run
 	Step   spine.Step
 	Error  string
 	Holds  bool // from now on
@@ -56,11 +60,20 @@ func workerProgram(ctx context.Context, p *parent) error {
 	if c.Hold != "" {
 		tap.OnCommit = p.hold(c.Hold)
 	}
-	store := eventstore.New(tap, eventstore.Config{})
+	store, run := eventstore.New(tap, eventstore.Config{}), c.organs(c.Broken)
+	if c.Views {
+		store, run = eventstore.New(b, eventstore.Config{}), viewOrgans() // handlers in SQL need the backend itself
+	}
+	if c.Sagas {
+		run = journeyOrgans()
+	}
 	sp, err := spine.New(store, spine.Config{
 		Lease: c.Lease, Logger: slog.New(slog.DiscardHandler), Observers: []spine.Observer{observer{p}},
-	}, c.organs(c.Broken)...)
+	}, run...)
 	if err != nil {
+		return err
+	}
+	if err := p.tell(workerReport{Up: true}); err != nil {
 		return err
 	}
 	done := make(chan struct{})
@@ -80,19 +93,20 @@ func (c workerConfig) pool(ctx context.Context) (*pgxpool.Pool, error) {
 	return pgxpool.NewWithConfig(ctx, cfg)
 }
 
-// tellLanes tells the parent whenever the number of lanes has changed.
+// tellLanes tells the parent whenever the number of lanes, or of failures, has changed.
 func (p *parent) tellLanes(sp *spine.Spine, done <-chan struct{}) {
-	last := map[string]int{}
+	last, failed := map[string]int{}, int64(0)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		changed := false
-		for _, o := range sp.Stats().Organs {
+		st := sp.Stats()
+		changed := st.Failed != failed
+		for _, o := range st.Organs {
 			changed = changed || last[o.Name] != o.Lanes
 			last[o.Name] = o.Lanes
 		}
-		if changed {
-			_ = p.tell(workerReport{Lanes: last}) // it ends with its parent
+		if failed = st.Failed; changed {
+			_ = p.tell(workerReport{Lanes: last, Failed: failed}) // it ends with its parent
 		}
 		select {
 		case <-tick.C:
@@ -107,7 +121,7 @@ type observer struct{ *parent }
 
 func (o observer) Observe(ctx context.Context, x spine.Observation) context.Context {
 	switch x.Step {
-	case spine.LeaseLost, spine.StoreFailed, spine.CommitFailed, spine.EventParked, spine.Redefined:
+	case spine.LeaseLost, spine.StoreFailed, spine.CommitFailed, spine.HandlerFailed, spine.EventParked, spine.Redefined:
 		r := workerReport{Step: x.Step}
 		if x.Err != nil {
 			r.Error = x.Err.Error()

@@ -8,7 +8,14 @@ import (
 	"github.com/necrostack/necrostack/spine/spinetest"
 )
 
+var viewHarness = spinetest.Harness{Open: open, Patience: 5 * time.Minute, Lease: time.Second}
+
 func TestViews(t *testing.T) {
 	t.Parallel()
-	viewtest.Run(t, spinetest.Harness{Open: open, Patience: 5 * time.Minute, Lease: time.Second})
+	viewtest.Run(t, viewHarness)
+}
+
+func TestBlueGreen(t *testing.T) {
+	t.Parallel()
+	viewtest.BlueGreen(t, viewHarness)
 }

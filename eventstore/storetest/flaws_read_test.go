@@ -135,6 +135,17 @@ func readFlaws() []flaw {
 			wrap: yields(func(e *eventstore.Event) bool { e.Metadata.User = nil; return true }),
 		},
 		{
+			name:   "a backend whose times run backwards",
+			caught: "Order/times never run backwards along the log",
+			says:   "and the one before it",
+			wrap: yields(func(e *eventstore.Event) bool {
+				if e.Position%2 == 0 {
+					e.Time = e.Time.Add(-time.Millisecond)
+				}
+				return true
+			}),
+		},
+		{
 			name:   "a backend with times in its own zone",
 			caught: "Immutability/what the store gives is not taken from the caller",
 			says:   "not in UTC",

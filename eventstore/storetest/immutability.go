@@ -76,7 +76,7 @@ func metadataKept(t *trial) {
 	wide.Metadata = eventstore.Metadata{
 		Correlation: uuid.New(), Causation: uuid.New(), Depth: 1<<31 - 1, Schema: 7,
 		TraceParent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", TraceState: "congo=t61rcWkgMzE",
-		Actor: "someone's \"name\"", User: map[string]string{"": "", "k": "v", "kä": "\\\"'%", "lines": "a\r\nb", "null": "null"},
+		Actor: "someone's \"name\"", ReplyTo: "saga.trip-4/2/flight/1/do", User: map[string]string{"": "", "k": "v", "kä": "\\\"'%", "lines": "a\r\nb", "null": "null"},
 	}
 	bare := event("kept")
 	bare.Metadata.Correlation = bare.ID

@@ -23,6 +23,7 @@ func badMetadata() []metadataFault {
 		{"an absurd schema", eventstore.Metadata{Schema: math.MaxInt32 + 1}},
 		{"an actor that is not UTF-8", eventstore.Metadata{Actor: "a\xff"}},
 		{"an actor with a NUL", eventstore.Metadata{Actor: "a\x00"}},
+		{"a reply address that is not UTF-8", eventstore.Metadata{ReplyTo: "a\xff"}},
 		{"a trace parent that is not UTF-8", eventstore.Metadata{TraceParent: "\xff"}},
 		{"a trace state with a NUL", eventstore.Metadata{TraceParent: "p", TraceState: "\x00"}},
 		{"a user's key that is not UTF-8", eventstore.Metadata{User: map[string]string{"\xff": ""}}},

@@ -21,6 +21,7 @@ func order() promise {
 			{name: "a reader that tails the log skips nothing while writers overlap", heavy: true, run: tailingReader},
 			{name: "a reader that finds nothing goes on from Through and skips nothing", heavy: true, run: idleReader},
 			{name: "Through belongs to the snapshot that was read", run: throughOfSnapshot},
+			{name: "times never run backwards along the log", run: timesInOrder},
 			{name: "nothing appears any more at or below a position once seen", heavy: true, run: settledPrefix},
 		},
 	}
@@ -44,6 +45,25 @@ func gaplessPositions(t *trial) {
 		if e.Position != eventstore.Position(i+1) {
 			t.brokenNow("the event in place %d of the log has position %d", i+1, e.Position)
 		}
+	}
+}
+
+func timesInOrder(t *trial) {
+	stores := t.pair()
+	together(racers, func(i int) {
+		for range 5 {
+			c := appends(to(eventstore.StreamOf("timed", fmt.Sprint(i)), event("timed")))
+			if _, err := stores[i%2].Commit(t.ctx, c); err != nil {
+				t.Errorf("could not try whether %s: %v", t.says, err)
+			}
+		}
+	})
+	var before eventstore.Event
+	for _, e := range t.all(t.store) {
+		if e.Time.Before(before.Time) {
+			t.brokenNow("the event at position %d has the time %s, and the one before it %s", e.Position, e.Time, before.Time)
+		}
+		before = e
 	}
 }
 

@@ -118,8 +118,8 @@ func showMetadata(m eventstore.Metadata) string {
 	for _, k := range slices.Sorted(maps.Keys(m.User)) {
 		user = append(user, fmt.Sprintf("%q=%.200q", k, m.User[k]))
 	}
-	return fmt.Sprintf("{correlation %s causation %s depth %d trace %q %q schema %d actor %q user %s}",
-		m.Correlation, m.Causation, m.Depth, m.TraceParent, m.TraceState, m.Schema, m.Actor, user)
+	return fmt.Sprintf("{correlation %s causation %s depth %d trace %q %q schema %d actor %q reply to %q user %s}",
+		m.Correlation, m.Causation, m.Depth, m.TraceParent, m.TraceState, m.Schema, m.Actor, m.ReplyTo, user)
 }
 
 func showSchedule(s eventstore.Schedule) string {

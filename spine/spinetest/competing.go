@@ -106,7 +106,7 @@ func competingStorm(t *Trial) {
 		}
 		return Copy("copy.", "mid")(ctx, in)
 	})
-	o.Policy.Deadline, o.Policy.Visibility = 200*time.Millisecond, 300*time.Millisecond
+	o.Policy.Deadline, o.Policy.Visibility = 200*time.Millisecond, max(300*time.Millisecond, t.harness.Lease)
 	o.Policy.OnError, o.Policy.MaxDeliveries = spine.ErrorNack, 1000
 	o.Policy.Backoff = spine.Backoff{Base: time.Millisecond, Most: 10 * time.Millisecond}
 	f := t.fleet()

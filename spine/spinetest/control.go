@@ -27,6 +27,11 @@ func control() []promise {
 		{"Reset of a Competing organ makes every later delivery again", resetsCompeting},
 		{"Reset forgets the parked entries of what comes after it, and keeps the others", resetParked},
 		{"an organ may be paused and reset while its definition changes", controlsChange},
+		{"Status refuses what nobody ever ran", statusInVain},
+		{"every process sees the same status, also of what is parked", statusAgrees},
+		{"the status of an organ whose only process is gone gets worse, and says so when its lease is over", statusOfDead},
+		{"the status of a paused organ says so", statusOfPaused},
+		{"what has no lag is done, while others write", statusHonest},
 	}
 }
 
@@ -207,6 +212,3 @@ func pausesCompeting(t *Trial) {
 		t.Errorf("the handler ran %d times for one event", runs.Load())
 	}
 }
-
-// resets moves an organ back, to a part of the log, while two processes run it and somebody writes.
-// controlsChange stops a change of the definition in the middle, and resets it there.

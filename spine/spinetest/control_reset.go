@@ -13,6 +13,7 @@ import (
 	"github.com/necrostack/necrostack/spine"
 )
 
+// resets moves an organ back, to a part of the log, while two processes run it and somebody writes.
 func resets(t *Trial, part float64) {
 	copier := On("copier", "in", Copy("copy.", "mid"))
 	a, b := t.another(spine.Config{}, copier), t.another(spine.Config{}, copier)
@@ -116,6 +117,7 @@ func resetParked(t *Trial) {
 	t.WantParked("organ")
 }
 
+// controlsChange stops a change of the definition in the middle, and resets it there.
 func controlsChange(t *Trial) {
 	for _, to := range []eventstore.Position{0, 10, 40} {
 		one := NewTrial(t.T, t.harness)

@@ -50,6 +50,8 @@ func Run(t *testing.T, h Harness) {
 		{"Posted", posted()},
 		{"Spills", spills()},
 		{"Careful", carefuls()},
+		{"Gather", gathers()},
+		{"CaughtUp", caughtUps()},
 		{"Depth", depths()},
 		{"Middleware", middlewares()},
 		{"Schedules", schedules()},

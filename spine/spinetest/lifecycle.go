@@ -3,6 +3,8 @@ package spinetest
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync/atomic"
 
 	"github.com/necrostack/necrostack/eventstore"
 	"github.com/necrostack/necrostack/spine"
@@ -14,6 +16,8 @@ func lifecycle() []promise {
 		{"Run returns nil when its context ends, also if it had ended before", runEnds},
 		{"what is under way when Run is to end is finished and committed", runFinishes},
 		{"Run reports why it failed", runFails},
+		{"a log that is away when Run or Drain begins is waited for", runWaits},
+		{"a wait for a log that is away ends with the context", runWaitsInVain},
 		{"a closed store ends Run", runClosed},
 		{"a consumer keeps the partitions it began with, unless its organ says otherwise", runPartitions},
 	}
@@ -87,6 +91,87 @@ func runFails(t *Trial) {
 	tap.Cut()
 	if err := sp.Run(t.Ctx); !errors.Is(err, ErrCut) {
 		t.Errorf("without a log Run returned %v", err)
+	}
+	if _, err := sp.Drain(t.Ctx); !errors.Is(err, ErrCut) {
+		t.Errorf("without a log Drain returned %v", err)
+	}
+}
+
+// away is the error of a log that comes back.
+type away struct{}
+
+func (away) Error() string   { return "the log is away" }
+func (away) Retryable() bool { return true }
+
+// told is an observer that counts the failures of the store that are away.
+type told struct{ failures *atomic.Int64 }
+
+func (o told) Observe(ctx context.Context, x spine.Observation) context.Context {
+	if errors.As(x.Err, new(away)) && x.Step == spine.StoreFailed {
+		o.failures.Add(1)
+	}
+	return ctx
+}
+
+// runWaits has the log go away at each of the first calls, for three of them.
+func runWaits(t *Trial) {
+	for begins := range int64(4) { // the definition, the roster, the head, and what comes then
+		for _, drain := range []bool{false, true} {
+			var calls, failures atomic.Int64
+			tap := t.Tap()
+			tap.OnCall = func() error {
+				if n := calls.Add(1) - 1; n >= begins && n < begins+3 {
+					return away{}
+				}
+				return nil
+			}
+			name := fmt.Sprintf("organ-%d-%t", begins, drain)
+			sp := t.Spine(t.Open(tap), spine.Config{Observers: []spine.Observer{told{&failures}}}, On(name, "in", Ignore))
+			t.Put(Event("s-1", "in", 1))
+			if drain {
+				t.Drain(sp)
+			} else {
+				stop := t.Start(sp)
+				t.Done(name)
+				if err := stop(); err != nil {
+					t.Errorf("away at call %d, Run returned %v", begins, err)
+				}
+			}
+			if n := failures.Load(); begins < 3 && n != 3 {
+				t.Errorf("away at call %d, it has told of %d failures, want 3", begins, n)
+			}
+			if r := t.Roster(name); r.Position() != t.Head() {
+				t.Errorf("away at call %d, it stands at %d of %d", begins, r.Position(), t.Head())
+			}
+		}
+	}
+}
+
+func runWaitsInVain(t *Trial) {
+	late := errors.New("it is late")
+	var failures atomic.Int64
+	tap := t.Tap()
+	tap.OnCall = func() error { return away{} }
+	sp := t.Spine(t.Open(tap), spine.Config{Observers: []spine.Observer{told{&failures}}}, On("a", "in", Ignore))
+	for what, begin := range map[string]func(ctx context.Context) error{
+		"Run": sp.Run,
+		"Drain": func(ctx context.Context) error {
+			_, err := sp.Drain(ctx)
+			return err
+		},
+	} {
+		ctx, cancel := context.WithCancelCause(t.Ctx)
+		done := make(chan error)
+		go func() { done <- begin(ctx) }()
+		before := failures.Load()
+		t.Until("it has tried twice", func() bool { return failures.Load() >= before+2 })
+		cancel(late)
+		if err := <-done; (what == "Drain") != errors.Is(err, late) || what == "Run" && err != nil {
+			t.Errorf("%s returned %v", what, err)
+		}
+		if r := t.Roster("a"); len(r.Partitions) > 0 {
+			t.Errorf("nothing has reached the log, and the roster is %+v", r)
+		}
 	}
 }
 

@@ -32,6 +32,7 @@ func posted() []promise {
 		{"a command may be scheduled, and cancelled", scheduledCommand},
 		{"a command that meets a conflict is decided again", postedConflict},
 		{"a command that panics is parked, and may be redriven", postedPanic},
+		{"an answered command is passed over, whatever its handler would make of it now", postedAnswered},
 		{"what follows from a command through the log has its event as the cause", postedCause},
 	}
 }
@@ -43,8 +44,7 @@ type put struct {
 }
 
 func (put) CommandType() string { return "put" }
-
-func (c put) StreamID() string { return c.To }
+func (c put) StreamID() string  { return c.To }
 
 // cash decides put on the newest state: it appends N events "put" to box-<entity>, which carry the numbers N, N-1 … 1.
 type cash struct {

@@ -192,6 +192,57 @@ func postedPanic(t *Trial) {
 	t.WantNumbers("box-a", 1, 2, 1, 3, 2, 1)
 }
 
+// postedAnswered has each command come twice, in one batch and in two. The handler
+// fails in its own way once a command has its answer.
+func postedAnswered(t *Trial) {
+	faults := map[int]func() error{
+		1: func() error { return spine.Park(errors.New("too late")) },
+		2: func() error { return errors.New("too late") },
+		3: func() error { panic("too late") },
+		4: func() error { return nil },
+	}
+	st := t.Open(t.Tap())
+	var d cash
+	o := d.organ(st)
+	decide := o.Decides[0].Decide
+	o.Decides[0].Decide = func(ctx context.Context, in spine.Request) (spine.Output, error) {
+		for _, err := range st.Read(ctx, eventstore.WithTags(spine.CommandTag(in.ID)), eventstore.Range{}) {
+			if err == nil {
+				err = faults[in.Command.(put).N]()
+			}
+			if err != nil {
+				return spine.Output{}, err
+			}
+		}
+		return decide(ctx, in)
+	}
+	o.Policy.Retry.Attempts = 2
+	sp := t.Spine(st, spine.Config{}, o)
+	post := func(id uuid.UUID, n int) {
+		t.Helper()
+		if _, err := sp.Post(t.Ctx, spine.WithID(id, put{fmt.Sprint("a", n), n})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := 1; n <= len(faults); n++ {
+		for _, apart := range []bool{false, true} {
+			id := uuid.New()
+			post(id, n)
+			if apart {
+				t.Drain(sp)
+			}
+			post(id, n)
+			post(uuid.New(), n)
+			t.Drain(sp)
+			t.wantReply(id, "command accepted", n)
+		}
+	}
+	t.WantParked("cash")
+	t.WantNumbers("box-a1", 1, 1, 1, 1)
+	t.WantNumbers("box-a2", 2, 1, 2, 1, 2, 1, 2, 1)
+	t.WantNumbers("box-a3", 3, 2, 1, 3, 2, 1, 3, 2, 1, 3, 2, 1)
+}
+
 func postedCause(t *Trial) {
 	var d cash
 	sp := t.desk(&d, t.Tap(), spine.Config{})

@@ -37,6 +37,9 @@ type Tap struct {
 	// OnCommit, if not nil, stands between the store and the backend. write passes the batch on.
 	OnCommit func(batch []eventstore.Commit, write func() ([]eventstore.Outcome, error)) ([]eventstore.Outcome, error)
 
+	// OnCall, if not nil, is asked before each call that reaches the backend. An error of it is the call's.
+	OnCall func() error
+
 	// Slow is how long every read takes at least.
 	Slow time.Duration
 
@@ -73,7 +76,11 @@ func (p *Tap) Hang() {
 // call counts a call and refuses it after Cut.
 func (p *Tap) call(ctx context.Context) error {
 	p.Calls.Add(1)
-	if !p.cut.Load() {
+	switch {
+	case p.cut.Load():
+	case p.OnCall != nil:
+		return p.OnCall()
+	default:
 		return nil
 	}
 	if p.hang.Load() {

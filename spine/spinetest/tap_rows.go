@@ -34,6 +34,17 @@ type tapped struct {
 	to  eventstore.Pending
 }
 
+// Join implements eventstore.Joiner.
+func (t tapped) Join(other eventstore.Pending) (eventstore.Pending, bool) {
+	o, ok := other.(tapped)
+	both, joins := t.to.(eventstore.Joiner)
+	if !ok || !joins || o.tap != t.tap {
+		return nil, false
+	}
+	to, ok := both.Join(o.to)
+	return tapped{t.tap, to}, ok
+}
+
 // Commit implements eventstore.Pending. After Cut the outcome is unknown to the caller.
 func (t tapped) Commit(ctx context.Context, c eventstore.Commit) (r eventstore.Result, err error) {
 	t.tap.Writes.Add(1)
@@ -73,6 +84,30 @@ func (p *Tap) CountRows(ctx context.Context, set eventstore.RowSet, where []even
 		return 0, err
 	}
 	return p.to.CountRows(ctx, set, where)
+}
+
+// DumpRows implements eventstore.RowKeeper.
+func (p *Tap) DumpRows(ctx context.Context, set eventstore.RowSet, keep func(key string) bool) (eventstore.RowDump, error) {
+	if err := p.call(ctx); err != nil {
+		return eventstore.RowDump{}, err
+	}
+	return p.to.DumpRows(ctx, set, keep)
+}
+
+// ServeRows implements eventstore.RowKeeper.
+func (p *Tap) ServeRows(ctx context.Context, set eventstore.RowSet) error {
+	if err := p.call(ctx); err != nil {
+		return err
+	}
+	return p.to.ServeRows(ctx, set)
+}
+
+// RowVersions implements eventstore.RowKeeper.
+func (p *Tap) RowVersions(ctx context.Context, view string) ([]eventstore.RowVersion, error) {
+	if err := p.call(ctx); err != nil {
+		return nil, err
+	}
+	return p.to.RowVersions(ctx, view)
 }
 
 // DropRows implements eventstore.RowKeeper.

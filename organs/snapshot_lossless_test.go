@@ -4,32 +4,13 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/necrostack/necrostack/backends/memory"
 	"github.com/necrostack/necrostack/organs"
 )
 
 // Loose is a state that no rule refuses, and that JSON may change all the same.
-type Loose struct {
-	Notes   map[string]any
-	Limits  []*Limit
-	Odd     odd
-	Started time.Time
-}
-
-type Limit struct{ Most any }
-
-// odd panics on its way into JSON.
-type odd bool
-
-func (o odd) MarshalJSON() ([]byte, error) {
-	if o {
-		panic("odd")
-	}
-	return []byte("false"), nil
-}
-func (*odd) UnmarshalJSON([]byte) error { return nil }
+type Loose struct{ Limit any }
 
 func loose(change func(l *Loose)) organs.Aggregate[Loose] {
 	return organs.Aggregate[Loose]{
@@ -47,19 +28,8 @@ func TestStateThatJSONWouldChangeIsNeverKept(t *testing.T) {
 		change func(l *Loose)
 		want   string // the fault; empty for none
 	}{
-		"nothing lost": {func(l *Loose) {
-			l.Notes, l.Limits, l.Started = map[string]any{"a": "b"}, []*Limit{{}, nil}, time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC)
-		}, ""},
-		"a number in an any": {func(l *Loose) { l.Limits = []*Limit{{}, {7}} }, "organs_test.Loose.Limits[1].Most was 7 and is 7"},
-		"in a map":           {func(l *Loose) { l.Notes = map[string]any{"n": 7} }, "organs_test.Loose.Notes[n] was 7 and is 7"},
-		"bytes that are no UTF-8": {
-			func(l *Loose) { l.Notes = map[string]any{"n": "\xff"} },
-			`organs_test.Loose.Notes[n] was "\xff" and is "` + "\ufffd" + `"`,
-		},
-		"a key that is no UTF-8": {func(l *Loose) { l.Notes = map[string]any{"\xff": nil} }, "organs_test.Loose.Notes was map"},
-		"a monotonic clock":      {func(l *Loose) { l.Started = time.Now() }, "organs_test.Loose.Started was "},
-		"a channel":              {func(l *Loose) { l.Notes = map[string]any{"c": make(chan int)} }, "unsupported type"},
-		"a panic":                {func(l *Loose) { l.Odd = true }, "panic: odd"},
+		"nothing lost":       {func(l *Loose) { l.Limit = "none" }, ""},
+		"a number in an any": {func(l *Loose) { l.Limit = 7 }, "organs_test.Loose.Limit was 7 and is 7"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -1,0 +1,57 @@
+package redis_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/necrostack/necrostack/backends/redis"
+	"github.com/necrostack/necrostack/eventstore"
+	"github.com/necrostack/necrostack/internal/testenv"
+)
+
+// What lies between the events that are asked for is read along where they are near each other, and must not show.
+func TestReadsAlongIndexesYieldWhatIsAskedForHoweverFarApart(t *testing.T) {
+	t.Parallel()
+	store := openStore(t, testenv.Redis(t).Database(t), redis.Config{})
+	const n = 3000
+	var events []eventstore.Event
+	steps := []int{1, 2, 4, 5, 7, 100}
+	for p := 1; p <= n; p++ {
+		e := event(t, store, "all")
+		for _, step := range steps {
+			if p%step == 0 {
+				e.Tags = append(e.Tags, fmt.Sprint("step:", step))
+			}
+		}
+		events = append(events, e)
+	}
+	if _, err := store.Commit(t.Context(), eventstore.Commit{Appends: []eventstore.Append{{Stream: "a-1", Events: events}}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range steps {
+		for _, r := range []eventstore.Range{{}, {Backward: true}, {After: 501, UpTo: 2503}, {Limit: 300}, {Limit: 300, Backward: true}} {
+			var got, want []eventstore.Position
+			for e, err := range store.Read(t.Context(), eventstore.WithTags(fmt.Sprint("step:", step)), r) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = append(got, e.Position)
+			}
+			for p := eventstore.Position(step); p <= n; p += eventstore.Position(step) {
+				if p > r.After && (r.UpTo == 0 || p <= r.UpTo) {
+					want = append(want, p)
+				}
+			}
+			if r.Backward {
+				slices.Reverse(want)
+			}
+			if r.Limit > 0 {
+				want = want[:min(r.Limit, len(want))]
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("each %d., %+v: got %v, want %v", step, r, got, want)
+			}
+		}
+	}
+}

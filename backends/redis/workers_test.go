@@ -1,0 +1,111 @@
+package redis_test
+
+import (
+	"net/url"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/necrostack/necrostack/backends/redis"
+	"github.com/necrostack/necrostack/eventstore"
+	"github.com/necrostack/necrostack/internal/testenv"
+)
+
+// What is in workers' hands shows where operators look for it: as the pending entries of a consumer group.
+func TestDeliveriesInHandsShowAsAConsumerGroup(t *testing.T) {
+	t.Parallel()
+	dsn := testenv.Redis(t).Database(t)
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, client := "{"+u.Query().Get("log")+"}:w:mailer", testenv.RedisClient(t, dsn)
+	store := openStore(t, dsn, redis.Config{})
+	deliver(t, store, "mailer", 3)
+	other, err := redis.Open(t.Context(), dsn, redis.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine := take(t, store, 1, time.Hour)
+	theirs := take(t, other, 1, time.Nanosecond)
+	shows := func(when string, workers int, pending int64) {
+		t.Helper()
+		groups, err := client.XInfoGroups(t.Context(), stream).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(groups) != 1 || groups[0].Name != "workers" || groups[0].Consumers != int64(workers) || groups[0].Pending != pending || groups[0].Lag != 0 {
+			t.Errorf("%s the groups are %+v; there should be one of %d workers, with %d pending", when, groups, workers, pending)
+		}
+	}
+	shows("with one delivery in each of two hands,", 2, 2)
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	shows("a worker that departs with something in its hands stays,", 2, 2)
+	again := take(t, store, 1, time.Hour)
+	if again[0].ID != theirs[0].ID || again[0].Attempt != 2 {
+		t.Errorf("what was let lie is %+v; handed out was %+v", theirs, again)
+	}
+	consumers, err := client.XInfoConsumers(t.Context(), stream, "workers").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range consumers {
+		if c.Pending != 0 && c.Pending != 2 {
+			t.Errorf("a worker has %d pending: %+v", c.Pending, consumers)
+		}
+	}
+	settle := eventstore.Commit{
+		Acks:    []eventstore.Ack{{Consumer: "mailer", ID: mine[0].ID, Attempt: 1}},
+		Returns: []eventstore.Return{{Ack: eventstore.Ack{Consumer: "mailer", ID: again[0].ID, Attempt: 2}, Due: time.Now().Add(time.Hour)}},
+	}
+	if _, err := store.Commit(t.Context(), settle); err != nil {
+		t.Fatal(err)
+	}
+	shows("with all of that done or returned", 2, 0)
+	if n, err := client.XLen(t.Context(), stream).Result(); err != nil || n != 0 {
+		t.Errorf("the stream has %d entries, %v", n, err)
+	}
+	last := take(t, store, 9, time.Nanosecond)
+	third := openStore(t, dsn, redis.Config{})
+	if got := take(t, third, 9, time.Hour); len(got) != len(last) {
+		t.Errorf("handed out were %d, then %d", len(last), len(got))
+	}
+	if err := store.Close(); err != nil {
+		t.Fatal(err)
+	}
+	shows("of those who departed with nothing in their hands only who closed in time is gone:", 2, 1)
+}
+
+// deliver puts events into the window of a competing consumer.
+func deliver(t *testing.T, s *eventstore.Store, consumer string, n int) {
+	t.Helper()
+	l := s.Backend().(eventstore.Leaser)
+	if _, err := l.Define(t.Context(), eventstore.Consumer{Name: consumer, Partitions: 1, Competing: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Renew(t.Context(), eventstore.Member{ID: "feeder", Consumers: []string{consumer}}, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	leases, err := l.Claim(t.Context(), "feeder", consumer, 1, []int{0})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := eventstore.Commit{Checkpoints: []eventstore.Checkpoint{{Consumer: consumer, Epoch: leases[0].Epoch}}}
+	for i := range n {
+		c.Deliveries = append(c.Deliveries, eventstore.Delivery{ID: uuid.New(), Consumer: consumer, Position: eventstore.Position(i + 1), Event: uuid.New()})
+	}
+	if _, err := s.Commit(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func take(t *testing.T, s *eventstore.Store, limit int, visibility time.Duration) []eventstore.Delivery {
+	t.Helper()
+	got, err := s.Backend().(eventstore.Deliverer).Take(t.Context(), "mailer", limit, visibility)
+	if err != nil || len(got) == 0 {
+		t.Fatalf("take: %v, %v", got, err)
+	}
+	return got
+}
