@@ -2,8 +2,8 @@
 //
 // Requests are validated, split by channel, sent by one organ for each channel, and watched by another until all of their channels have
 // delivered. Without flags it runs five built-in requests, of which one SMS ends up parked; with -file it reads requests from a CSV or
-// JSON file, and with -contacts the people they are for. Its gateways are in memory: nothing leaves the process. With -store the log is in a database, and the next run
-// goes on where the last one stopped.
+// JSON file, and with -contacts the people they are for. Its gateways are in memory: nothing leaves the process. With -store the log
+// is in a database, and the next run goes on where the last one stopped. With -work and -organs several processes share the work.
 //
 // The exit code is 0 if all is fine, also with messages parked; 1 if some of the input was rejected or has failed, or the run did; 2 for
 // wrong usage.
@@ -23,10 +23,13 @@ import (
 
 	"github.com/necrostack/necrostack/backends"
 	"github.com/necrostack/necrostack/eventstore"
+	"github.com/necrostack/necrostack/examples/notifications/notification"
 	"github.com/necrostack/necrostack/examples/notifications/report"
+	"github.com/necrostack/necrostack/examples/resume"
 )
 
 func main() {
+	resume.Hush()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := command(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
@@ -72,6 +75,10 @@ func command(ctx context.Context, args []string, out, diagnostics io.Writer) int
 		}
 		return failed
 	}
+	if o.toWork {
+		return tell(diagnostics, report.Summary{Rejected: j.rejected}, 0, errors.Join(o.work(ctx, store, j, out), store.Close()))
+	}
+	o.equip(&j.outside, func(notification.Channel, notification.Message) {})
 	sum, err := notify(ctx, store, j)
 	if err == nil {
 		err = o.write(out, sum)

@@ -189,6 +189,18 @@ func TestWrongUsageIsExit2(t *testing.T) {
 		"no such file":        {[]string{"-file", "missing.csv"}, "-file: open missing.csv"},
 		"no such contacts":    {[]string{"-contacts", "missing.csv"}, "-contacts: open missing.csv"},
 		"a directory":         {[]string{"-file", "testdata"}, "-file: testdata: read testdata"},
+		"no outbox":           {[]string{"-outbox="}, "-outbox needs the name of a directory"},
+		"outbox is a file":    {[]string{"-outbox", filepath.Join("testdata", "mixed.csv")}, "-outbox: mkdir testdata"},
+		"unknown organ":       {[]string{"-store", "redis://host", "-organs", "email,fax"}, `-organs has "fax", which is not one of checker router email sms push delivery`},
+		"empty organ":         {[]string{"-store", "redis://host", "-organs="}, `-organs has "", which is not one of`},
+		"organs in memory":    {[]string{"-organs", "email"}, "-organs needs -store and a database"},
+		"work in memory":      {[]string{"-work"}, "-work needs -store and a database"},
+		"work of nobody":      {[]string{"-work", "-store", "redis://host", "-organs", "none"}, "-work needs organs"},
+		"work on a file":      {[]string{"-work", "-store", "redis://host", "-file", "x"}, "-work does not go with -file, -repeat, -json and -quiet"},
+		"repeat nothing":      {[]string{"-repeat", "0"}, "-repeat is 0, not 1 … 10000"},
+		"repeat a file":       {[]string{"-repeat", "2", "-file", "x"}, "-repeat and -file do not go together"},
+		"latency":             {[]string{"-latency", "2s"}, "-latency is 2s, not 0s … 1s"},
+		"negative latency":    {[]string{"-latency", "-1s"}, "-latency is -1s, not 0s … 1s"},
 		"json and quiet":      {[]string{"-json", "-quiet"}, "-json and -quiet do not go together"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -209,7 +221,7 @@ func TestHelpNamesEveryFlagAndShowsTheFormats(t *testing.T) {
 	if r.code != fine {
 		t.Errorf("exit %d", r.code)
 	}
-	for _, want := range []string{"-file", "-contacts", "-store", "postgres://", "-json", "-quiet", "-v\t", header, "user_id,email,phone,device\n", `{"notifications": [`} {
+	for _, want := range []string{"-file", "-contacts", "-store", "postgres://", "redis://", "-json", "-quiet", "-v\t", "-work", "-organs", "-outbox", "-latency", "-repeat", header, "user_id,email,phone,device\n", `{"notifications": [`} {
 		if !strings.Contains(r.err, want) {
 			t.Errorf("no %q in\n%s", want, r.err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -32,6 +33,24 @@ var sending = spine.Policy{
 	// would be longer, and no shorter than the slowest gateway takes.
 	Deadline:   resume.Lease,
 	Visibility: resume.Lease,
+}
+
+// allOrgans are the names of all of them.
+var allOrgans = []string{"checker", "router", "email", "sms", "push", "delivery"}
+
+// staff is the organs that this process is to run.
+func (j *job) staff() []spine.Organ {
+	all := []spine.Organ{checker(j.contacts), router, email(j.outside.email), sms(j.outside.sms), push(j.outside.push), audit}
+	if j.organs == nil {
+		return all
+	}
+	var some []spine.Organ
+	for i, name := range allOrgans {
+		if slices.Contains(j.organs, name) {
+			some = append(some, all[i])
+		}
+	}
+	return some
 }
 
 // checker judges every request. Like all that follows from a request but the audit, its verdict goes to the stream of the request.

@@ -20,6 +20,7 @@ type job struct {
 	rows        []input.Row
 	contacts    notification.Contacts
 	outside     gateways
+	organs      names    // that run in this process. Nil are all of them
 	rejected    []string // rows that did not become requests or contacts
 	logger      *slog.Logger
 	diagnostics io.Writer
@@ -35,11 +36,7 @@ func inMemory() gateways {
 // notify sends requests out and sums up what became of them. On a store that knows a request already, nothing of it goes out again.
 func notify(ctx context.Context, store *eventstore.Store, j job) (sum report.Summary, err error) {
 	sum.Source, sum.Rejected = j.source, j.rejected
-	cfg := spine.Config{
-		Logger: j.logger, Observers: []spine.Observer{resume.NewOutage(j.diagnostics, "notifications")}, MaxSteps: -1, Lease: resume.Lease,
-	}
-	sp, err := spine.New(store, cfg,
-		checker(j.contacts), router, email(j.outside.email), sms(j.outside.sms), push(j.outside.push), audit)
+	sp, err := spine.New(store, j.config(), j.staff()...)
 	if err != nil {
 		return sum, err
 	}
@@ -47,11 +44,22 @@ func notify(ctx context.Context, store *eventstore.Store, j job) (sum report.Sum
 	if err != nil {
 		return sum, err
 	}
-	if err := resume.Drain(ctx, sp); err != nil {
+	if j.organs == nil {
+		err = resume.Drain(ctx, sp)
+	} else {
+		err = j.await(ctx, sp)
+	}
+	if err != nil {
 		return sum, err
 	}
 	err = tally(ctx, store, j.rows, &sum)
 	return sum, err
+}
+
+// config is how organs run here, and who is told of it beside those who wait.
+func (j *job) config(observers ...spine.Observer) spine.Config {
+	observers = append(observers, resume.NewOutage(j.diagnostics, "notifications"))
+	return spine.Config{Logger: j.logger, Observers: observers, MaxSteps: -1, Lease: resume.Lease}
 }
 
 // drafts puts each request into a stream of its own.

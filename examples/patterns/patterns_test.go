@@ -10,18 +10,28 @@ import (
 	"testing"
 )
 
-func TestDocumentShowsThesePrograms(t *testing.T) {
+func TestDocumentsShowThesePrograms(t *testing.T) {
 	t.Parallel()
-	names, err := filepath.Glob("*/*.go")
-	if err != nil || len(names) == 0 {
-		t.Fatal("no programs", err)
-	}
-	programs := map[string]string{}
-	for _, name := range names {
-		programs[filepath.ToSlash(name)] = read(t, name)
-	}
-	for _, fault := range faults(read(t, "../../docs/patterns.md"), programs) {
-		t.Error(fault)
+	for document, patterns := range map[string][]string{
+		"patterns.md": {"*/*.go", "../travel/trip/*.go"},
+		"testing.md":  {"../travel/trip/*_test.go", "../travel/*_test.go"},
+	} {
+		t.Run(document, func(t *testing.T) {
+			t.Parallel()
+			programs := map[string]string{}
+			for _, pattern := range patterns {
+				names, err := filepath.Glob(pattern)
+				if err != nil || len(names) == 0 {
+					t.Fatalf("no programs %s: %v", pattern, err)
+				}
+				for _, name := range names {
+					programs[filepath.ToSlash(name)] = read(t, name)
+				}
+			}
+			for _, fault := range faults(read(t, "../../docs/"+document), programs) {
+				t.Error(fault)
+			}
+		})
 	}
 }
 

@@ -7,11 +7,17 @@ import (
 	"sync"
 	"time"
 
+	"github.com/redis/go-redis/v9/logging"
+
 	"github.com/necrostack/necrostack/spine"
 )
 
 // quiet is how long an Outage says nothing after it has said something.
 const quiet = 10 * time.Second
+
+// Hush keeps the driver of Redis from writing to standard error, in words of its own and again and again, that it cannot
+// connect: an Outage says so once in a while, and an error when there is one. It is for the whole process.
+func Hush() { logging.Disable() }
 
 // Outage tells whoever waits for a program that its store does not answer: the Spine tries again for as long as it takes,
 // and without a word that looks like a program that hangs. It is a spine.Observer.

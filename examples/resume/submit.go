@@ -12,7 +12,7 @@ import (
 )
 
 // Usage says what the flag -store of an example takes.
-const Usage = "keep the log at this `address`: memory:, which ends with the run, or\npostgres://user:password@host/database, where the next run goes on"
+const Usage = "keep the log at this `address`: memory:, which ends with the run, or, where the next run\ngoes on, postgres://user:password@host/database or redis://user:password@host/database?log=name"
 
 // batch is how many rows are submitted in one commit.
 const batch = 500

@@ -34,6 +34,7 @@ import (
 )
 
 func main() {
+	resume.Hush()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := trade(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()

@@ -166,7 +166,7 @@ func TestUnusableFileIsExit1(t *testing.T) {
 
 func TestHelpIsFine(t *testing.T) {
 	t.Parallel()
-	if r := command(t, "-h"); r.code != fine || !strings.Contains(r.err, "-orders") || !strings.Contains(r.err, "postgres://") {
+	if r := command(t, "-h"); r.code != fine || !strings.Contains(r.err, "-orders") || !strings.Contains(r.err, "postgres://") || !strings.Contains(r.err, "redis://") {
 		t.Errorf("exit %d: %s", r.code, r.err)
 	}
 }
