@@ -2,13 +2,14 @@
 //
 //	figure NAME VALUE UNIT
 //
-// A figure is the median of five runs. One with the unit x is a ratio: each run measures both sides, one
-// right after the other, and the median is that of the runs' ratios. The lines before it show every run.
+// A figure is the median of five runs, unless it says otherwise. One with the unit x is a ratio: each run measures both
+// sides, one right after the other, and the median is that of the runs' ratios. The lines before it show every run.
 // Peers are measured in their best configuration, and only in this module, so that users of NecroStack never
 // depend on them. docs/benchmarks.md says what each figure means.
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -30,6 +31,9 @@ type figure struct {
 	what       string
 	ours       side
 	theirs     side // nil unless the figure is a ratio
+
+	value func(ours, theirs measured) float64 // that a run comes to. Defaults to our rate, or the ratio of both
+	runs  int                                 // Defaults to five
 }
 
 // side measures one side of a figure once. What it prepares and checks is not in what it measures.
@@ -39,6 +43,7 @@ type side func(ctx context.Context) (measured, error)
 type measured struct {
 	rate float64         // of whatever is counted, per second
 	took []time.Duration // by each commit, in ascending order; nil if that is not measured
+	heap heap            // zero if that is not measured
 }
 
 // rate is a side that measures nothing else.
@@ -49,12 +54,17 @@ func rate(measure func(context.Context) (float64, error)) side {
 	}
 }
 
-// String gives the rate and, if they are known, the times within which half and 99 % of the commits were made.
+// String gives the rate and, as far as they are known, the times within which half and 99 % of the commits were made, and
+// the heap.
 func (s measured) String() string {
-	if len(s.took) == 0 {
-		return fmt.Sprintf("%.0f/s", s.rate)
+	text := fmt.Sprintf("%.0f/s", s.rate)
+	if len(s.took) > 0 {
+		text += fmt.Sprintf(" p50 %s p99 %s", milliseconds(s.percentile(50)), milliseconds(s.percentile(99)))
 	}
-	return fmt.Sprintf("%.0f/s p50 %s p99 %s", s.rate, milliseconds(s.percentile(50)), milliseconds(s.percentile(99)))
+	if s.heap.peak > 0 {
+		text += " " + s.heap.String()
+	}
+	return text
 }
 
 func (s measured) percentile(p int) time.Duration {
@@ -70,6 +80,7 @@ func main() {
 	match := flag.String("figures", ".", "measure the figures whose names match this `regexp`")
 	list := flag.Bool("list", false, "list the figures and what they measure")
 	grown := flag.Int("grown", 5_000_000, "how many events the grown log holds: the figures are those of the default")
+	folded := flag.Int("folded", 1_000_000, "how many events the log holds that views are folded from: likewise")
 	sideBySide := flag.Bool("peers", false, "measure event stores of other projects side by side with ours, in place of figures")
 	rounds := flag.Int("rounds", runs, "how often each peer is measured")
 	file := flag.String("json", "", "write what the peers came to to this `file`")
@@ -82,7 +93,7 @@ func main() {
 	if *sideBySide {
 		exit(compare(ctx, *rounds, *file))
 	}
-	exit(run(ctx, *match, *list, *grown))
+	exit(run(ctx, *match, *list, &server{grownBy: *grown, folded: *folded}, &redisServer{}))
 }
 
 func exit(err error) {
@@ -93,18 +104,20 @@ func exit(err error) {
 	os.Exit(0)
 }
 
-func run(ctx context.Context, match string, list bool, grown int) (err error) {
+func run(ctx context.Context, match string, list bool, server *server, onRedis *redisServer) (err error) {
 	re, err := regexp.Compile(match)
 	if err != nil {
 		return fmt.Errorf("-figures: %w", err)
 	}
-	server := &server{grownBy: grown}
-	defer func() { err = errors.Join(err, server.close(context.WithoutCancel(ctx))) }()
-	for _, f := range slices.Concat(memoryFigures(), server.figures()) {
+	defer func() {
+		after := context.WithoutCancel(ctx)
+		err = errors.Join(err, server.close(after), onRedis.close(after))
+	}()
+	for _, f := range slices.Concat(memoryFigures(), sagaTestFigures(), server.figures(), onRedis.figures()) {
 		switch {
 		case !re.MatchString(f.name):
 		case list:
-			fmt.Printf("%-18s %-9s %s\n", f.name, f.unit, f.what)
+			fmt.Printf("%-22s %-9s %s\n", f.name, f.unit, f.what)
 		default:
 			if err := measure(ctx, f); err != nil {
 				return fmt.Errorf("%s: %w", f.name, err)
@@ -116,30 +129,36 @@ func run(ctx context.Context, match string, list bool, grown int) (err error) {
 
 // measure runs both sides of a figure in turn and prints the median.
 func measure(ctx context.Context, f figure) error {
-	values := make([]float64, runs)
+	precision := 0
+	if f.unit == "x" || f.unit == "ms" {
+		precision = 2
+	}
+	values := make([]float64, cmp.Or(f.runs, runs))
 	for i := range values {
 		ours, err := once(ctx, f.ours)
 		if err != nil {
 			return err
 		}
 		values[i] = ours.rate
-		if f.theirs == nil {
-			fmt.Printf("run %s %d %.0f %s\n", f.name, i+1, ours.rate, f.unit)
-			continue
+		var theirs measured
+		what := ""
+		switch {
+		case f.theirs != nil:
+			if theirs, err = once(ctx, f.theirs); err != nil {
+				return err
+			}
+			values[i] = ours.rate / theirs.rate
+			what = fmt.Sprintf(" (%v over %v)", ours, theirs)
+		case ours.took != nil || ours.heap.peak > 0:
+			what = fmt.Sprintf(" (%v)", ours)
 		}
-		theirs, err := once(ctx, f.theirs)
-		if err != nil {
-			return err
+		if f.value != nil {
+			values[i] = f.value(ours, theirs)
 		}
-		values[i] = ours.rate / theirs.rate
-		fmt.Printf("run %s %d %.2f x (%v over %v)\n", f.name, i+1, values[i], ours, theirs)
+		fmt.Printf("run %s %d %.*f %s%s\n", f.name, i+1, precision, values[i], f.unit, what)
 	}
 	slices.Sort(values)
-	precision := 0
-	if f.unit == "x" {
-		precision = 2
-	}
-	fmt.Printf("figure %s %.*f %s\n", f.name, precision, values[runs/2], f.unit)
+	fmt.Printf("figure %s %.*f %s\n", f.name, precision, values[len(values)/2], f.unit)
 	return nil
 }
 

@@ -15,13 +15,14 @@ import (
 	"github.com/necrostack/necrostack/backends/postgres"
 )
 
-// jobVariable is set for a process that the benchmark has started to append beside others; it holds a job.
+// jobVariable is set for a process that the benchmark has started beside itself; it holds a job.
 const jobVariable = "NECROSTACK_BENCH_JOB"
 
 // A job is what such a process does.
 type job struct {
 	DSN, Schema, Category string
 	Writers               int
+	Projects              bool // in place of appending
 }
 
 // done is what it prints in the end.
@@ -43,7 +44,7 @@ func appendingProcesses(ctx context.Context, l *log) (s measured, err error) {
 		}
 	}()
 	for i := range jobs {
-		if jobs[i], err = l.begin(ctx, job{l.server.dsn, l.schema, fmt.Sprint("p", i), writers}); err != nil {
+		if jobs[i], err = l.begin(ctx, job{DSN: l.server.dsn, Schema: l.schema, Category: fmt.Sprint("p", i), Writers: writers}); err != nil {
 			return s, err
 		}
 	}
@@ -122,6 +123,13 @@ func (p *process) end() error {
 	return errors.Join(p.in.Close(), p.cmd.Wait())
 }
 
+// ready says so, and returns when the process shall go on.
+func ready() error {
+	fmt.Println("ready")
+	_, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	return err
+}
+
 // work does a job, in a process of its own.
 func work(ctx context.Context, text string) (err error) {
 	var j job
@@ -133,12 +141,11 @@ func work(ctx context.Context, text string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	x := appenders(store, j.Category, j.Writers, 1)
-	x.ready = func() error {
-		fmt.Println("ready")
-		_, err := bufio.NewReader(os.Stdin).ReadString('\n')
-		return err
+	if j.Projects {
+		return project(ctx, store)
 	}
+	x := appenders(store, j.Category, j.Writers, 1)
+	x.ready = ready
 	s, commits, err := x.measure(ctx)
 	if err != nil {
 		return err

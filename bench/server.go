@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +26,7 @@ var settings = []string{
 // A server is the PostgreSQL server that is measured on. It starts when the first figure needs it.
 type server struct {
 	grownBy int // events of the grown log
+	folded  int // events of the log that views are folded from
 
 	launched *launch.Server
 	dsn      string // of a database of its own
@@ -34,7 +36,7 @@ type server struct {
 }
 
 func (s *server) figures() []figure {
-	return append(append(s.appendFigures(), s.conditionFigures()...), s.readFigures()...)
+	return slices.Concat(s.appendFigures(), s.conditionFigures(), s.readFigures(), s.viewFigures(), s.sagaFigures())
 }
 
 // start starts the server, unless NECROSTACK_BENCH_POSTGRES names one, and prints what it is.
