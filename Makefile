@@ -5,6 +5,7 @@
 
 export BENCH ?= .
 TIMEOUT   ?= 40m
+PARALLEL  ?= 4
 TESTFLAGS ?=
 PEERS     ?=
 
@@ -41,21 +42,29 @@ bench: ## Run benchmarks and print the figures; BENCH=regexp selects both
 bench-peers: ## Measure event stores of other projects beside ours; PEERS='-rounds 1 -json FILE' is handed on
 	cd bench && go run . -peers $(PEERS)
 
-# The part of test that runs once the servers do. All packages share them.
+# The part of test that runs once the servers do. All packages share them. Backends whose tests are many processes go last,
+# one by one: beside other packages, all that these processes did would be to lose their leases.
+alone  := ./backends/postgres ./backends/redis
+tested := CGO_ENABLED=1 go test -race -parallel $(PARALLEL) -timeout $(TIMEOUT)
+
 .PHONY: tests
 tests:
-	$(call each,$(code),CGO_ENABLED=1 go test -race -timeout $(TIMEOUT) $(TESTFLAGS) ./...)
+	@status=0; apart=$$(go list $(alone)) || exit 1; \
+	for module in $(code); do \
+		(cd $$module && $(tested) $(TESTFLAGS) $$(go list ./... | grep -vxF "$$apart")) || status=1; \
+	done; \
+	$(tested) -p 1 $(TESTFLAGS) $(alone) || status=1; exit $$status
 
-# The part of test that runs once more on the oldest PostgreSQL that will do, where it is installed: the suites of the
-# backend and of the Spine, and the migrations. What these do not touch knows nothing of the server's version.
+# The part of test that runs once more on the oldest PostgreSQL that will do, where it is installed: the suite of the
+# backend, and the migrations. What these do not touch knows nothing of the server's version.
 OLDEST    ?= /usr/lib/postgresql/15/bin
-ON_OLDEST ?= ^TestBackend$$|^TestSpine$$|[Mm]igrat|[Ss]chema
+ON_OLDEST ?= ^TestBackend$$|[Mm]igrat|[Ss]chema
 
 .PHONY: tests-oldest
 tests-oldest:
 	@if [ ! -x $(OLDEST)/postgres ]; then echo "no PostgreSQL in $(OLDEST): its tests do not run" >&2; exit 0; fi; \
-	NECROSTACK_POSTGRES= NECROSTACK_TESTENV=local NECROSTACK_POSTGRES_PROGRAMS=$(OLDEST) CGO_ENABLED=1 \
-		go test -race -timeout $(TIMEOUT) -run '$(ON_OLDEST)' $(TESTFLAGS) ./backends/postgres ./migrations
+	NECROSTACK_POSTGRES= NECROSTACK_TESTENV=local NECROSTACK_POSTGRES_PROGRAMS=$(OLDEST) \
+		$(tested) -run '$(ON_OLDEST)' $(TESTFLAGS) ./backends/postgres ./migrations
 
 # The parts of check.
 

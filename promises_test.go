@@ -16,7 +16,7 @@ func TestPromisesNameTestsThatExist(t *testing.T) {
 		t.Fatal(err)
 	}
 	var code strings.Builder
-	for _, folder := range []string{"spine", "organs", "eventstore"} {
+	for _, folder := range []string{"spine", "organs", "eventstore", "sagas", "backends", "examples", "internal"} {
 		err := fs.WalkDir(os.DirFS(folder), ".", func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") {
 				return err
