@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -160,15 +161,28 @@ func TestAProcessThatWorksTellsOfEveryMessageAndOfWhatItHasDone(t *testing.T) {
 	dsn := testenv.Redis(t).Database(t)
 	asking := killtest.Start(t, "-store", dsn, "-organs", "none", "-quiet")
 	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	out := &stopping{text: " 1 process runs checker, router, email, sms, push, delivery\n", times: 1, stop: func() {
-		if r := asking.Wait(t); r.Code != fine || !strings.Contains(r.Out, "completed      4\n") {
-			t.Errorf("exit %d: %s%s", r.Code, r.Out, r.Err)
-		}
-		stop()
-	}}
+	said, ended := make(chan struct{}), make(chan struct{})
+	out := &stopping{text: " 1 process runs checker, router, email, sms, push, delivery\n", times: 1, stop: sync.OnceFunc(func() { close(said) })}
 	var diagnostics bytes.Buffer
-	if code := command(ctx, []string{"-work", "-store", dsn}, out, &diagnostics); code != fine || killtest.Said(diagnostics.String()) != "" {
+	var code int
+	go func() {
+		defer close(ended)
+		code = command(ctx, []string{"-work", "-store", dsn}, out, &diagnostics)
+	}()
+	defer func() {
+		stop()
+		<-ended
+	}()
+	if r := asking.Wait(t); r.Code != fine || !strings.Contains(r.Out, "completed      4\n") {
+		t.Errorf("exit %d: %s%s", r.Code, r.Out, r.Err)
+	}
+	select {
+	case <-said:
+	case <-ended:
+	}
+	stop()
+	<-ended
+	if code != fine || killtest.Said(diagnostics.String()) != "" {
 		t.Errorf("exit %d: %s", code, diagnostics.String())
 	}
 	for want, times := range map[string]int{
