@@ -131,7 +131,7 @@ func (w *world) book(t *testing.T) *killtest.Process {
 	for name, address := range w.at {
 		at = append(at, name+"="+address)
 	}
-	return killtest.Start(t, "-json", "-store", w.dsn, "-services", strings.Join(at, ","), "-patience", "3s")
+	return killtest.Start(t, "-json", "-store", w.dsn, "-services", strings.Join(at, ","), "-patience", "10s")
 }
 
 // written waits until a service has something in its books, and the process that leads to it has not ended before.
