@@ -298,7 +298,7 @@ func (f *feed) read(ctx context.Context, after eventstore.Position) (*chunk, err
 	c := &chunk{after: after, splits: make([]split, f.consumers)}
 	scratch, _ := f.scratch.Get().(*[]eventstore.Event)
 	if scratch == nil {
-		scratch = new(make([]eventstore.Event, 0, chunkEvents))
+		scratch = new([]eventstore.Event)
 	}
 	defer func() {
 		clear(*scratch)

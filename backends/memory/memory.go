@@ -121,7 +121,7 @@ type log struct {
 	head   eventstore.Position
 }
 
-const block = 1024
+const block = 128
 
 // record is an event, and the first position of the commit that it came with.
 type record struct {

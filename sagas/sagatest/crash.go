@@ -1,6 +1,7 @@
 package sagatest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -38,18 +39,19 @@ type Scenario struct {
 	Config spine.Config      // of the Spine. Its Lease, Grace and Logger are the harness's, and one partition is the default
 	Store  eventstore.Config // of the log
 	For    time.Duration     // how long to follow what goes on without end. Defaults to a year
-	Most   int               // at most so many pairs of crashes, and so many late deliveries. Defaults to 400
+	Pairs  int               // at most so many pairs of crashes. Defaults to 400
+	Late   int               // at most so many late deliveries. Defaults to 400
 }
 
 // CrashEverywhere plays a scenario without faults, and then again and again with faults, on a virtual clock:
 //
 //   - a crash at every commit, once before it is written, and once after it was written but before anybody is told of it;
-//   - crashes at two commits, for all pairs of them, or, if there are more than Scenario.Most, for a sample that is spread
+//   - crashes at two commits, for all pairs of them, or, if there are more than Scenario.Pairs, for a sample that is spread
 //     evenly over the list of all, so that it is the same each time;
 //   - what was delivered comes again: after a crash at each commit, each saga takes up all that ever was delivered to it once
 //     more, and each command and request for a call stands in the log twice;
 //   - what is to be delivered comes late: at each commit, each consumer is held back in turn, until all others have done
-//     what there is to do, until the next timer has fired, or until no timer is left; likewise a sample of Scenario.Most.
+//     what there is to do, until the next timer has fired, or until no timer is left; likewise a sample of Scenario.Late.
 //
 // A crash is the end of the process: nothing that it does any more reaches the log. Another one goes on with the same log, once
 // the leases of the first have run out. A commit is whatever is written as one, but for what only says how far
@@ -113,9 +115,7 @@ func explore(t *testing.T, s Scenario) *report {
 	if e.For == 0 {
 		e.For = 365 * 24 * time.Hour
 	}
-	if e.Most == 0 {
-		e.Most = 400
-	}
+	e.Pairs, e.Late = cmp.Or(e.Pairs, 400), cmp.Or(e.Late, 400)
 	if e.faultless() {
 		e.crashes()
 		e.doubled()
@@ -156,7 +156,7 @@ func (e *explorer) crashes() {
 	}
 	n := e.report.points
 	e.report.allPairs = n * (n - 1) / 2
-	pairs := min(e.report.allPairs, e.Most)
+	pairs := min(e.report.allPairs, e.Pairs)
 	for k := range pairs {
 		i, j := pair(k * e.report.allPairs / pairs)
 		hows := map[int]crash{i: crash(1 + (i+j)%2), j: crash(1 + j%2)}
@@ -204,8 +204,9 @@ var late = []struct {
 // delayed plays with each consumer held back in turn, from each commit on.
 func (e *explorer) delayed() {
 	e.report.allLate = e.report.points * e.report.consumers * len(late)
-	for n := range min(e.report.allLate, e.Most) {
-		k := n * e.report.allLate / min(e.report.allLate, e.Most)
+	most := min(e.report.allLate, e.Late)
+	for n := range most {
+		k := n * e.report.allLate / most
 		how := late[k%len(late)]
 		k /= len(late)
 		h := hold{at: 1 + k/e.report.consumers, consumer: k % e.report.consumers, timers: how.timers}

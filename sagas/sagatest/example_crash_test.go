@@ -52,7 +52,7 @@ func tripSurvives(t *testing.T) {
 			trip, err := trips(nil).Instances(st).Show(ctx, "t1")
 			return []any{trip.State, string(trip.Result), len(charged)}, err
 		},
-		Most: 50,
+		Pairs: 50, Late: 50,
 	})
 }
 
