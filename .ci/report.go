@@ -1,5 +1,5 @@
 // Command report reads `go test -json` from standard input, prints what plain `go test` would have printed and what
-// was skipped, and ends with a line of totals. It exits with 1 if a test or a package failed, if no test ran at all,
+// was skipped, and ends with what failed, by name, the packages that took longest, and a line of totals. It exits with 1 if a test or a package failed, if no test ran at all,
 // if a test was skipped that the file named by its argument does not list, or if that file lists one without a reason.
 package main
 
@@ -8,12 +8,17 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 )
 
 // An event is one line of `go test -json`; `go doc test2json` describes the fields.
-type event struct{ Action, Package, Test, Output string }
+type event struct {
+	Action, Package, Test, Output string
+	Elapsed                       float64 // in seconds
+}
 
 // A test is named by its package's import path and its own name, subtests included.
 type test struct{ pkg, name string }
@@ -21,10 +26,16 @@ type test struct{ pkg, name string }
 // A tally is what is known of the run so far.
 type tally struct {
 	output  map[test][]string // of the tests under way
+	active  map[test]bool     // those of them that are not paused
 	passed  int
 	failed  map[string]int // by package
+	names   []string       // of what failed
 	skipped []test
+	took    map[string]float64 // by package, in seconds
 }
+
+// slow is how long a package takes that is worth a line, in seconds.
+const slow = 60
 
 func main() {
 	if len(os.Args) != 2 {
@@ -36,7 +47,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
 	}
-	run := tally{output: map[test][]string{}, failed: map[string]int{}}
+	run := tally{output: map[test][]string{}, active: map[test]bool{}, failed: map[string]int{}, took: map[string]float64{}}
 	if err := run.read(os.Stdin); err != nil {
 		faults = append(faults, fmt.Sprintf("reading the test output: %v", err))
 	}
@@ -52,6 +63,14 @@ func main() {
 	}
 	if run.passed+failed == 0 {
 		faults = append(faults, "no test ran")
+	}
+	for _, pkg := range slices.Sorted(maps.Keys(run.took)) {
+		if run.took[pkg] >= slow {
+			fmt.Printf("%s took %.0f s\n", pkg, run.took[pkg])
+		}
+	}
+	for _, name := range slices.Sorted(slices.Values(run.names)) {
+		fmt.Println("failed:", name)
 	}
 	for _, fault := range faults {
 		fmt.Println(fault)
@@ -108,6 +127,12 @@ func (y *tally) read(from io.Reader) error {
 // follow counts one event and prints the output that is due with it.
 func (y *tally) follow(e event) {
 	t := test{e.Package, e.Test}
+	switch e.Action {
+	case "run", "cont":
+		y.active[t] = true
+	case "pause", "pass", "skip", "fail":
+		delete(y.active, t)
+	}
 	switch {
 	case e.Action == "build-output", e.Action == "output" && t.name == "" && e.Output != "PASS\n":
 		fmt.Print(e.Output)
@@ -120,25 +145,34 @@ func (y *tally) follow(e event) {
 		y.skipped = append(y.skipped, t)
 		y.print(t)
 	case e.Action == "fail" && t.name != "":
-		y.failed[t.pkg]++
-		y.print(t)
+		y.fail(t)
 	case e.Action == "fail":
+		y.took[t.pkg] += e.Elapsed
 		y.close(t.pkg)
+	case e.Action == "pass":
+		y.took[t.pkg] += e.Elapsed
 	}
 }
 
-// close ends a package that failed: the tests it left unfinished failed with it, and if there are none, and no other
+// close ends a package that failed: the tests it left in their midst failed with it, and if there are none, and no other
 // failed either, the package as such did: it does not build, or it exited.
 func (y *tally) close(pkg string) {
-	for t := range y.output {
+	for t := range y.active {
 		if t.pkg == pkg {
-			y.failed[pkg]++
-			y.print(t)
+			y.fail(t)
 		}
 	}
 	if y.failed[pkg] == 0 {
 		y.failed[pkg] = 1
+		y.names = append(y.names, pkg)
 	}
+}
+
+func (y *tally) fail(t test) {
+	y.failed[t.pkg]++
+	y.names = append(y.names, t.pkg+" "+t.name)
+	y.print(t)
+	delete(y.active, t)
 }
 
 func (y *tally) print(t test) {

@@ -23,14 +23,15 @@ func TestProcessesThatDefineTheSameRowsAtOnceAllFindThem(t *testing.T) {
 	if _, err := tx.Exec(b.ctx, lock); err != nil {
 		t.Fatal(err)
 	}
-	const processes = 4
-	var all sync.WaitGroup
-	defer all.Wait()
-	for range processes {
-		other, err := postgres.New(b.ctx, pool(t, b.dsn), postgres.Config{})
-		if err != nil {
+	var others [4]*postgres.Backend
+	for i := range others {
+		if others[i], err = postgres.New(b.ctx, pool(t, b.dsn), postgres.Config{}); err != nil {
 			t.Fatal(err)
 		}
+	}
+	var all sync.WaitGroup
+	defer all.Wait()
+	for _, other := range others { // all are open by then: a lock is waited for with patience, but not for ever
 		all.Go(func() {
 			if err := other.DefineRows(b.ctx, set); err != nil {
 				t.Error(err)
@@ -44,7 +45,7 @@ func TestProcessesThatDefineTheSameRowsAtOnceAllFindThem(t *testing.T) {
 		var n int
 		err := b.pool.QueryRow(b.ctx, `SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 1313166926 AND NOT granted
 			AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`).Scan(&n)
-		return err == nil && n == processes
+		return err == nil && n == len(others)
 	})
 	if err := tx.Commit(b.ctx); err != nil {
 		t.Fatal(err)
