@@ -53,14 +53,16 @@ type PayloadKey struct {
 	fault error
 }
 
-// From keys events of E's type.
+// From keys events of E's type. What key is given is not to be kept.
 func From[E Payload](key func(e E) string) PayloadKey {
 	name, fault := TypeOf[E]()
+	lender := new(Lender[E])
 	return PayloadKey{typ: name, fault: fault, keys: func(ev Event) ([]string, error) {
-		e, err := Decode[E](ev)
+		e, err := lender.Lend(&ev)
+		defer lender.Return(e)
 		if err != nil {
 			return nil, err
 		}
-		return []string{key(e)}, nil
+		return []string{key(*e)}, nil
 	}}
 }

@@ -2,6 +2,7 @@ package eventstore
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"sync"
@@ -31,30 +32,27 @@ func (Recorded[E]) EventType() string { var e E; return e.EventType() }
 
 func (Recorded[E]) payloadType() (string, error) { return TypeOf[E]() }
 
-// record fills r, with an event of its own or with the one that all see.
-func (r *Recorded[E]) record(ev Event, own bool) (err error) {
-	if r.Event = ev; own {
-		r.Event = ev.Clone()
+// record fills r with an event that it shares nothing with. What r held before is written over.
+func (r *Recorded[E]) record(ev *Event) (err error) {
+	tags, data := append(r.Tags[:0], ev.Tags...), append(r.Data[:0], ev.Data...)
+	if ev.Tags == nil {
+		tags = nil
 	}
-	r.Payload, err = payloadOf[E](&ev)
+	r.Event = *ev
+	r.Tags, r.Data, r.Metadata.User, r.decoded = tags, data, maps.Clone(ev.Metadata.User), nil
+	r.Payload, err = payloadOf[E](ev)
 	return err
 }
+
+// recorder is a *Recorded.
+type recorder interface{ record(ev *Event) error }
 
 // Decode reads an event's payload. Handlers share nothing that one of them could change.
 func Decode[E Payload](ev Event) (E, error) {
 	if isRecorded[E]() {
-		return recorded[E](ev, true)
+		return decodeRecorded[E](&ev)
 	}
 	return payloadOf[E](&ev)
-}
-
-// Peek is Decode for those who only look: what an eventstore.Recorded refers to is the event's own, and is neither to be
-// changed nor to be kept.
-func Peek[E Payload](ev *Event) (E, error) {
-	if isRecorded[E]() {
-		return recorded[E](*ev, false)
-	}
-	return payloadOf[E](ev)
 }
 
 func isRecorded[E Payload]() bool {
@@ -62,27 +60,32 @@ func isRecorded[E Payload]() bool {
 	return is
 }
 
-func recorded[E Payload](ev Event, own bool) (E, error) {
-	pool := poolOf(reflect.TypeFor[E]())
-	e := pool.Get()
-	defer pool.Put(e) // with what it refers to: that of an event or two is no matter
-	r, _ := e.(interface {
-		record(ev Event, own bool) error
-	}) // so it is a Recorded
-	err := r.record(ev, own)
-	return *e.(*E), err //nolint:forcetypeassert // nothing else is put there
+// decodeRecorded allocates what it returns, and so is apart from what need not.
+func decodeRecorded[E Payload](ev *Event) (e E, err error) {
+	err = any(&e).(recorder).record(ev) //nolint:forcetypeassert // its payloadType says so
+	return e, err
 }
 
-// pools have what a Recorded is filled in, by its type: they are big, and made for each event and organ.
-var pools sync.Map // of *sync.Pool by reflect.Type
+// Lender is Decode for those who look at many events, and keep none: it lends what it decodes to, and takes it back for the
+// next one. It may be used by several goroutines at once. Its zero value is ready.
+type Lender[E Payload] struct{ pool sync.Pool }
 
-func poolOf(recorded reflect.Type) *sync.Pool {
-	pool, ok := pools.Load(recorded)
+// Lend reads an event's payload. It is the caller's until he gives it back; what it refers to is not to be kept for longer.
+func (l *Lender[E]) Lend(ev *Event) (e *E, err error) {
+	e, ok := l.pool.Get().(*E)
 	if !ok {
-		pool, _ = pools.LoadOrStore(recorded, &sync.Pool{New: func() any { return reflect.New(recorded).Interface() }})
+		e = new(E)
 	}
-	return pool.(*sync.Pool) //nolint:forcetypeassert // nothing else is put there
+	if r, ok := any(e).(recorder); ok {
+		err = r.record(ev)
+	} else {
+		*e, err = payloadOf[E](ev)
+	}
+	return e, err
 }
+
+// Return gives back what was lent.
+func (l *Lender[E]) Return(e *E) { l.pool.Put(e) }
 
 func payloadOf[E Payload](ev *Event) (E, error) {
 	if shared, ok := decodedAs[E](ev); ok {

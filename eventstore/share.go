@@ -2,9 +2,9 @@ package eventstore
 
 import (
 	"reflect"
-	"sync"
 	"sync/atomic"
-	"time"
+
+	"github.com/necrostack/necrostack/internal/plaintype"
 )
 
 // Share has the payloads of events be decoded once for all who decode them as the same type, if that type holds no pointer,
@@ -21,6 +21,12 @@ func Share(events []Event) {
 type decoded struct {
 	data  []byte
 	value atomic.Pointer[any] // of a pointer to it, which only a like type can be taken for
+}
+
+// kept is a payload that is shared, beside what points to it: who looks for one finds the other.
+type kept[E any] struct {
+	is      any
+	payload E
 }
 
 // slot is where the payload of an event is shared, nil if it is not.
@@ -45,38 +51,9 @@ func decodedAs[E any](ev *Event) (e E, ok bool) {
 
 // keepDecoded keeps a payload for others.
 func keepDecoded[E any](ev *Event, e E) {
-	if d := ev.slot(); d != nil && d.value.Load() == nil && isPlain(reflect.TypeFor[E]()) {
-		kept := e
-		d.value.Store(new(any(&kept)))
-	}
-}
-
-var plainTypes sync.Map // of bool by reflect.Type
-
-// isPlain reports whether copies of a value share nothing that can be changed.
-func isPlain(t reflect.Type) bool {
-	if known, ok := plainTypes.Load(t); ok {
-		return known.(bool) //nolint:forcetypeassert // nothing else is put there
-	}
-	plain := findPlain(t)
-	plainTypes.Store(t, plain)
-	return plain
-}
-
-func findPlain(t reflect.Type) bool {
-	switch t.Kind() {
-	case reflect.Struct:
-		for f := range t.Fields() {
-			if !findPlain(f.Type) && f.Type != reflect.TypeFor[time.Time]() { // whose pointer nobody can follow
-				return false
-			}
-		}
-		return true
-	case reflect.Array:
-		return findPlain(t.Elem())
-	case reflect.Chan, reflect.Func, reflect.Interface, reflect.Map, reflect.Pointer, reflect.Slice, reflect.UnsafePointer:
-		return false
-	default:
-		return true
+	if d := ev.slot(); d != nil && d.value.Load() == nil && plaintype.Is(reflect.TypeFor[E]()) {
+		kept := &kept[E]{payload: e}
+		kept.is = &kept.payload
+		d.value.Store(&kept.is)
 	}
 }

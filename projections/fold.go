@@ -3,8 +3,10 @@ package projections
 import (
 	"errors"
 	"fmt"
+	"reflect"
 
 	"github.com/necrostack/necrostack/eventstore"
+	"github.com/necrostack/necrostack/internal/plaintype"
 )
 
 // Folds lists what changes a view's rows. Several may listen to one type of event; they run in their order.
@@ -19,22 +21,25 @@ type Folder[Row any] struct {
 }
 
 // On folds an event into the row whose key is the id of the event's stream. E may be eventstore.Recorded, to see the whole
-// event. A row that is not there yet is the zero Row. Folds must be pure: the same events make the same row.
+// event. A row that is not there yet is the zero Row. Folds must be pure: the same events make the same row, and nothing but the
+// row keeps what an event refers to.
 func On[Row any, E eventstore.Payload](fold func(row *Row, e E)) Folder[Row] {
 	f := folding[Row](fold)
 	f.keys = streamID
 	return f
 }
 
-// OnKey is On for the row of a key, 1 … 255 bytes. What key is given is for it to look at only.
+// OnKey is On for the row of a key, 1 … 255 bytes. What key is given is not to be kept.
 func OnKey[Row any, E eventstore.Payload](key func(e E) string, fold func(row *Row, e E)) Folder[Row] {
 	f := folding[Row](fold)
+	lender := new(eventstore.Lender[E])
 	f.by(key == nil, func(ev *eventstore.Event) ([]string, error) {
-		e, err := eventstore.Peek[E](ev)
+		e, err := lender.Lend(ev)
+		defer lender.Return(e)
 		if err != nil {
 			return nil, err
 		}
-		return []string{key(e)}, nil
+		return []string{key(*e)}, nil
 	})
 	return f
 }
@@ -42,12 +47,14 @@ func OnKey[Row any, E eventstore.Payload](key func(e E) string, fold func(row *R
 // OnKeys is On for the rows of several keys, none of them twice. Without any, the event changes nothing.
 func OnKeys[Row any, E eventstore.Payload](keys func(e E) []string, fold func(row *Row, e E)) Folder[Row] {
 	f := folding[Row](fold)
+	lender := new(eventstore.Lender[E])
 	f.by(keys == nil, func(ev *eventstore.Event) ([]string, error) {
-		e, err := eventstore.Peek[E](ev)
+		e, err := lender.Lend(ev)
+		defer lender.Return(e)
 		if err != nil {
 			return nil, err
 		}
-		return keys(e), nil
+		return keys(*e), nil
 	})
 	return f
 }
@@ -87,10 +94,21 @@ func folding[Row any, E eventstore.Payload](fold func(*Row, E)) Folder[Row] {
 	if fold == nil {
 		fault = errors.Join(fault, fmt.Errorf("fold of %s is nil", name))
 	}
+	if !plaintype.Is(reflect.TypeFor[Row]()) { // it may keep what the event refers to
+		return Folder[Row]{typ: name, fault: fault, fold: func(r *Row, ev *eventstore.Event) error {
+			e, err := eventstore.Decode[E](*ev)
+			if err == nil {
+				fold(r, e)
+			}
+			return err
+		}}
+	}
+	lender := new(eventstore.Lender[E])
 	return Folder[Row]{typ: name, fault: fault, fold: func(r *Row, ev *eventstore.Event) error {
-		e, err := eventstore.Decode[E](*ev)
+		e, err := lender.Lend(ev)
+		defer lender.Return(e)
 		if err == nil {
-			fold(r, e)
+			fold(r, *e)
 		}
 		return err
 	}}

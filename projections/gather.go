@@ -21,6 +21,8 @@ type gatherer[Row any] struct {
 
 	rows  map[string]*remembered[Row]
 	dirty []string // in the order in which they were first changed, so that rows are written in one order
+
+	found []*remembered[Row] // for each event of a batch, the row of its first key
 }
 
 // remembered is a row that is remembered.
@@ -41,7 +43,7 @@ func (g *gatherer[Row]) Add(ctx context.Context, batch []spine.Input) (full bool
 		return false, err
 	}
 	for i := range batch {
-		if err := g.foldOne(&batch[i]); err != nil {
+		if err := g.foldOne(&batch[i], g.found[i]); err != nil {
 			return false, fmt.Errorf("%v", err) //nolint:errorlint // some were folded: whatever it is, they must not be added again
 		}
 	}
@@ -54,13 +56,21 @@ func (g *gatherer[Row]) remember(ctx context.Context, batch []spine.Input) error
 		clear(g.rows)
 	}
 	var missing []string
+	g.found = g.found[:0]
 	for i := range batch {
-		for _, key := range batch[i].Keys {
-			if g.rows[key] == nil {
-				g.rows[key] = new(remembered[Row])
+		var first *remembered[Row]
+		for n, key := range batch[i].Keys {
+			k := g.rows[key]
+			if k == nil {
+				k = new(remembered[Row])
+				g.rows[key] = k
 				missing = append(missing, key)
 			}
+			if n == 0 {
+				first = k
+			}
 		}
+		g.found = append(g.found, first)
 	}
 	if len(missing) == 0 {
 		return nil
@@ -84,10 +94,13 @@ func (g *gatherer[Row]) remember(ctx context.Context, batch []spine.Input) error
 	return nil
 }
 
-// foldOne folds an event into the rows that it is for.
-func (g *gatherer[Row]) foldOne(in *spine.Input) error {
+// foldOne folds an event into the rows that it is for. That of its first key is given.
+func (g *gatherer[Row]) foldOne(in *spine.Input, first *remembered[Row]) error {
 	return g.each(in, func(f *Folder[Row], key string) error {
-		k := g.rows[key]
+		k := first
+		if key != in.Keys[0] {
+			k = g.rows[key]
+		}
 		if !k.dirty {
 			k.dirty = true
 			g.dirty = append(g.dirty, key)

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"runtime/debug"
 	"slices"
+	"sync"
 
 	"github.com/necrostack/necrostack/eventstore"
 	"github.com/necrostack/necrostack/spine"
@@ -108,12 +109,15 @@ type keeping[Row any] struct {
 	shape   *shape
 	folders map[string][]*Folder[Row] // by type, in their order
 	keeper  eventstore.RowKeeper      // nil: it only folds
+
+	looked *sync.Pool // of *eventstore.Event: what keys are asked of
 }
 
 // keeping is the view at work, but for a keeper. An error is a fault of the row's type, or of a name.
 func (v View[Row]) keeping() (k keeping[Row], err error) {
 	k.set, k.shape, err = v.set()
 	k.folders = map[string][]*Folder[Row]{}
+	k.looked = &sync.Pool{New: func() any { return new(eventstore.Event) }}
 	for i := range v.On {
 		f := &v.On[i]
 		k.folders[f.typ] = append(k.folders[f.typ], f)
@@ -154,9 +158,12 @@ func (k *keeping[Row]) serve(ctx context.Context) error {
 }
 
 // keys are the rows that an event is for.
-func (k *keeping[Row]) keys(ev eventstore.Event) (keys []string, err error) {
+func (k *keeping[Row]) keys(of eventstore.Event) (keys []string, err error) {
+	ev := k.looked.Get().(*eventstore.Event) //nolint:forcetypeassert // nothing else is put there
+	defer k.looked.Put(ev)
+	*ev = of
 	for _, f := range k.folders[ev.Type] {
-		more, err := f.keys(&ev)
+		more, err := f.keys(ev)
 		switch {
 		case err != nil:
 			return nil, err
