@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 
 export BENCH ?= .
-TIMEOUT   ?= 40m
+TIMEOUT   ?= 90m
 PARALLEL  ?= 4
 TESTFLAGS ?=
 PEERS     ?=

@@ -148,6 +148,3 @@ func connectAnyhow(ctx context.Context, dsn string, conns int32) (s *eventstore.
 	}
 	return s, err
 }
-
-// patience is how long anything of a load may take that does not depend on its size.
-const patience = time.Minute

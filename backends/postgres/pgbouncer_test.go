@@ -2,7 +2,6 @@ package postgres_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/necrostack/necrostack/backends/postgres"
 	"github.com/necrostack/necrostack/eventstore"
@@ -27,5 +26,5 @@ func TestBackendThroughPgBouncer(t *testing.T) {
 			}
 			return b
 		}
-	}, Require: storetest.Everything(), Patience: 5 * time.Minute})
+	}, Require: storetest.Everything(), Patience: patience})
 }

@@ -22,7 +22,7 @@ func TestSagasEndWhileProcessesAndTheServerAreKilled(t *testing.T) {
 	t.Parallel()
 	const n, kills, seed = 1000, 12, 3
 	server := testenv.OwnPostgres(t)
-	b := openBankFor(t, server.Database(t), 5*time.Minute)
+	b := openBank(t, server.Database(t))
 	config := workerConfig{Lease: 3 * time.Second, Sagas: true}
 	workers := []*worker{b.start(config), b.start(config), b.start(config)}
 	random := rand.New(rand.NewPCG(seed, seed))

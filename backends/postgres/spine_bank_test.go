@@ -42,14 +42,8 @@ type bank struct {
 // keeps its leases.
 var banks = make(chan struct{}, 2)
 
-// openBank opens a log in a database.
+// openBank opens a log in a database. Its patience begins once it is its turn.
 func openBank(t *testing.T, dsn string) *bank {
-	t.Helper()
-	return openBankFor(t, dsn, 5*time.Minute)
-}
-
-// openBankFor is openBank for a test that may take longer, from when the bank is open.
-func openBankFor(t *testing.T, dsn string, patience time.Duration) *bank {
 	t.Helper()
 	banks <- struct{}{}
 	t.Cleanup(func() { <-banks })

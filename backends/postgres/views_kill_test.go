@@ -21,7 +21,7 @@ import (
 func TestKill(t *testing.T) {
 	t.Parallel()
 	const kills, share, seed = 100, 100, 7
-	b := openBankFor(t, testenv.Postgres(t).Database(t), 8*time.Minute)
+	b := openBank(t, testenv.Postgres(t).Database(t))
 	f := b.feed(seed)
 	defer f.stop()
 	config := workerConfig{Lease: time.Second, Views: true}

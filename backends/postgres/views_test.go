@@ -8,7 +8,7 @@ import (
 	"github.com/necrostack/necrostack/spine/spinetest"
 )
 
-var viewHarness = spinetest.Harness{Open: open, Patience: 5 * time.Minute, Lease: time.Second}
+var viewHarness = spinetest.Harness{Open: open, Patience: patience, Lease: time.Second}
 
 func TestViews(t *testing.T) {
 	t.Parallel()

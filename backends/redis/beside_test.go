@@ -77,7 +77,7 @@ func openBeside(tb testing.TB, log *eventstore.Store, dsn string) *eventstore.St
 
 // beside opens views in Redis of logs that log opens.
 func beside(log func(tb testing.TB) (connect func() *eventstore.Store, owned bool)) spinetest.Harness {
-	return spinetest.Harness{Patience: 5 * time.Minute, Lease: time.Second, Open: func(tb testing.TB) func() eventstore.Backend {
+	return spinetest.Harness{Patience: patience, Lease: time.Second, Open: func(tb testing.TB) func() eventstore.Backend {
 		tb.Helper()
 		connect, owned := log(tb)
 		dsn := testenv.Redis(tb).Database(tb)

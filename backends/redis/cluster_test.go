@@ -22,7 +22,7 @@ func TestBackendOnACluster(t *testing.T) {
 			tb.Helper()
 			return connect(tb, cluster.Database(tb))
 		},
-		Require: storetest.Everything(), Patience: 5 * time.Minute,
+		Require: storetest.Everything(), Patience: patience,
 	})
 }
 

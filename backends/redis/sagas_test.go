@@ -10,10 +10,10 @@ import (
 
 func TestSagas(t *testing.T) {
 	t.Parallel()
-	rulestest.Run(t, rulestest.Harness{Harness: spinetest.Harness{Open: open, Patience: 5 * time.Minute, Lease: time.Second}})
+	rulestest.Run(t, rulestest.Harness{Harness: spinetest.Harness{Open: open, Patience: patience, Lease: time.Second}})
 }
 
 func TestSagaModel(t *testing.T) {
 	t.Parallel()
-	rulestest.Model(t, rulestest.Harness{Harness: spinetest.Harness{Open: open, Patience: 5 * time.Minute, Lease: time.Second}}, 6)
+	rulestest.Model(t, rulestest.Harness{Harness: spinetest.Harness{Open: open, Patience: patience, Lease: time.Second}}, 6)
 }

@@ -9,5 +9,5 @@ import (
 
 func TestSpine(t *testing.T) {
 	t.Parallel()
-	spinetest.Run(t, spinetest.Harness{Open: open, Patience: 5 * time.Minute, Lease: time.Second})
+	spinetest.Run(t, spinetest.Harness{Open: open, Patience: patience, Lease: time.Second})
 }

@@ -12,6 +12,9 @@ import (
 	"go.uber.org/goleak"
 )
 
+// patience is for a test of a busy machine; what it waits for takes seconds, or a minute or two.
+const patience = 15 * time.Minute
+
 func TestMain(m *testing.M) {
 	if addresses := os.Getenv(viewsVariable); addresses != "" {
 		os.Exit(viewsProgram(addresses))
@@ -39,5 +42,5 @@ func connect(tb testing.TB, dsn string) func() eventstore.Backend {
 
 func TestBackend(t *testing.T) {
 	t.Parallel()
-	storetest.Run(t, storetest.Harness{Open: open, Require: storetest.Everything(), Patience: 5 * time.Minute})
+	storetest.Run(t, storetest.Harness{Open: open, Require: storetest.Everything(), Patience: patience})
 }
