@@ -53,7 +53,7 @@ type PayloadKey struct {
 	fault error
 }
 
-// From keys events of E's type. What key is given is not to be kept.
+// From keys events of E's type. What key is given is for it to look at only.
 func From[E Payload](key func(e E) string) PayloadKey {
 	name, fault := TypeOf[E]()
 	lender := new(Lender[E])

@@ -2,7 +2,6 @@ package eventstore
 
 import (
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
 	"sync"
@@ -32,20 +31,19 @@ func (Recorded[E]) EventType() string { var e E; return e.EventType() }
 
 func (Recorded[E]) payloadType() (string, error) { return TypeOf[E]() }
 
-// record fills r with an event that it shares nothing with. What r held before is written over.
-func (r *Recorded[E]) record(ev *Event) (err error) {
-	tags, data := append(r.Tags[:0], ev.Tags...), append(r.Data[:0], ev.Data...)
-	if ev.Tags == nil {
-		tags = nil
+// record fills r with an event of its own, or with one that is lent.
+func (r *Recorded[E]) record(ev *Event, lent bool) (err error) {
+	if r.Event = *ev; !lent {
+		r.Event = ev.Clone()
 	}
-	r.Event = *ev
-	r.Tags, r.Data, r.Metadata.User, r.decoded = tags, data, maps.Clone(ev.Metadata.User), nil
 	r.Payload, err = payloadOf[E](ev)
 	return err
 }
 
 // recorder is a *Recorded.
-type recorder interface{ record(ev *Event) error }
+type recorder interface {
+	record(ev *Event, lent bool) error
+}
 
 // Decode reads an event's payload. Handlers share nothing that one of them could change.
 func Decode[E Payload](ev Event) (E, error) {
@@ -62,22 +60,23 @@ func isRecorded[E Payload]() bool {
 
 // decodeRecorded allocates what it returns, and so is apart from what need not.
 func decodeRecorded[E Payload](ev *Event) (e E, err error) {
-	err = any(&e).(recorder).record(ev) //nolint:forcetypeassert // its payloadType says so
+	err = any(&e).(recorder).record(ev, false) //nolint:forcetypeassert // its payloadType says so
 	return e, err
 }
 
-// Lender is Decode for those who look at many events, and keep none: it lends what it decodes to, and takes it back for the
-// next one. It may be used by several goroutines at once. Its zero value is ready.
+// Lender is Decode for those who only look at events: it lends what it decodes to, and takes it back for the next one. It may
+// be used by several goroutines at once. Its zero value is ready.
 type Lender[E Payload] struct{ pool sync.Pool }
 
-// Lend reads an event's payload. It is the caller's until he gives it back; what it refers to is not to be kept for longer.
+// Lend reads an event's payload, until it is given back. What an eventstore.Recorded refers to is the event's own, and is
+// neither to be changed nor to be kept.
 func (l *Lender[E]) Lend(ev *Event) (e *E, err error) {
 	e, ok := l.pool.Get().(*E)
 	if !ok {
 		e = new(E)
 	}
 	if r, ok := any(e).(recorder); ok {
-		err = r.record(ev)
+		err = r.record(ev, true)
 	} else {
 		*e, err = payloadOf[E](ev)
 	}

@@ -32,7 +32,7 @@ type turnover struct {
 func BenchmarkRebuild(b *testing.B) {
 	const events, groups = 50_000, 1_000
 	st := eventstore.New(memory.New(), eventstore.Config{})
-	defer st.Close() //nolint:errcheck // memory has nothing to lose
+	defer st.Close()
 	for i := 0; i < events; {
 		batch := make([]eventstore.Payload, 500)
 		for n := range batch {
@@ -51,7 +51,9 @@ func BenchmarkRebuild(b *testing.B) {
 				for i := range organs {
 					organs[i] = projections.View[turnover]{Name: fmt.Sprint("turnover_", i), On: projections.Folds[turnover]{projections.OnKey(
 						func(e eventstore.Recorded[moved]) string { return e.Payload.Group },
-						func(s *turnover, e eventstore.Recorded[moved]) { s.Cents, s.Movements, s.Last = s.Cents+e.Payload.Cents, s.Movements+1, e.Time },
+						func(s *turnover, e eventstore.Recorded[moved]) {
+							s.Cents, s.Movements, s.Last = s.Cents+e.Payload.Cents, s.Movements+1, e.Time
+						},
 					)}}
 					if consumers, err := st.Consumers(b.Context()); err != nil {
 						b.Fatal(err)

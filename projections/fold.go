@@ -21,15 +21,15 @@ type Folder[Row any] struct {
 }
 
 // On folds an event into the row whose key is the id of the event's stream. E may be eventstore.Recorded, to see the whole
-// event. A row that is not there yet is the zero Row. Folds must be pure: the same events make the same row, and nothing but the
-// row keeps what an event refers to.
+// event. A row that is not there yet is the zero Row. Folds must be pure: the same events make the same row, and an event is
+// not changed.
 func On[Row any, E eventstore.Payload](fold func(row *Row, e E)) Folder[Row] {
 	f := folding[Row](fold)
 	f.keys = streamID
 	return f
 }
 
-// OnKey is On for the row of a key, 1 … 255 bytes. What key is given is not to be kept.
+// OnKey is On for the row of a key, 1 … 255 bytes. What key is given is for it to look at only.
 func OnKey[Row any, E eventstore.Payload](key func(e E) string, fold func(row *Row, e E)) Folder[Row] {
 	f := folding[Row](fold)
 	lender := new(eventstore.Lender[E])

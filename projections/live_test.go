@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/necrostack/necrostack/backends/memory"
 	"github.com/necrostack/necrostack/eventstore"
 	"github.com/necrostack/necrostack/projections"
@@ -338,5 +340,41 @@ func TestRowOfThePastIsFoldedByTheRulesOfTheView(t *testing.T) {
 	}
 	if b, err := view.At(t.Context(), st, "b", projections.At{}); b.Total != 100 || err != nil {
 		t.Errorf("another row: %+v, %v", b, err)
+	}
+}
+
+// diary keeps what its events refer to.
+type diary struct{ Pages []json.RawMessage }
+
+func TestWhatARowKeepsOfItsEventsIsItsOwn(t *testing.T) {
+	t.Parallel()
+	store := memory.Open(memory.Config{})
+	view := func(name string) projections.View[diary] {
+		return projections.View[diary]{Name: name, On: projections.Folds[diary]{
+			projections.On(func(d *diary, e eventstore.Recorded[added]) {
+				d.Pages = append(d.Pages, e.Data)
+				d.Pages[len(d.Pages)-1][2]++
+			}),
+		}}
+	}
+	sp, err := spine.New(store, spine.Config{}, view("mine"), view("yours"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := diary{}
+	for n := range int64(20) {
+		if _, err := store.Append(t.Context(), "diary-1", eventstore.Any, added{n}); err != nil {
+			t.Fatal(err)
+		}
+		want.Pages = append(want.Pages, json.RawMessage(fmt.Sprintf(`{"O":%d}`, n)))
+	}
+	if _, err := sp.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"mine", "yours"} {
+		got, err := view(name).Rows(store).Get(t.Context(), "1")
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%s: %v; the row (-want +got):\n%s", name, err, diff)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/google/uuid"
@@ -37,7 +38,13 @@ func (c *consumer) split(s *shape, events []eventstore.Event) [][]Input {
 	if s.key == nil {
 		return c.splitByStream(s, events)
 	}
-	of, inputs := make([]int16, 0, len(events)), make([]Input, 0, len(events)) // each input, and the partition that it is for
+	sorting := sortings.Get().(*sorting) //nolint:forcetypeassert // nothing else is put there
+	of, inputs := sorting.of[:0], sorting.inputs[:0]
+	defer func() {
+		clear(inputs)
+		sorting.of, sorting.inputs = of, inputs
+		sortings.Put(sorting)
+	}()
 	counts, names := make([]int, s.partitions), make([]string, 0, len(events))
 	put := func(n int, in Input) {
 		of, inputs = append(of, int16(n)), append(inputs, in)
@@ -70,6 +77,14 @@ func (c *consumer) split(s *shape, events []eventstore.Event) [][]Input {
 	}
 	return lanes
 }
+
+// sorting is room for inputs, each with the partition that it is for, while they are sorted.
+type sorting struct {
+	of     []int16
+	inputs []Input
+}
+
+var sortings = sync.Pool{New: func() any { return new(sorting) }}
 
 // room is one array for all inputs, so many for each partition.
 func room(counts []int) [][]Input {

@@ -136,9 +136,14 @@ func (f *feed) next(ctx context.Context, l *lane) (got []Input, through eventsto
 		case l.consumer.HandleBatch == nil && len(in) > 0:
 			return in, through, nil
 		case len(got)+len(in) >= l.consumer.most(), !began.IsZero() && time.Since(began) >= gatherMost:
-			return append(got, in...), through, nil
+			got = append(got, in...)
+			l.got = len(got)
+			return got, through, nil
 		case len(got)+len(in) == 0:
 			l.engine.idle.Fire()
+		}
+		if got == nil && len(in) > 0 { // there are likely to be as many as the last time
+			got = make([]Input, 0, max(len(in), l.got))
 		}
 		got = append(got, in...)
 	}

@@ -36,6 +36,7 @@ type lane struct {
 	worker     *worker // runs its handlers; nil: to be made
 	quarantine quarantine
 	gathering  gathering
+	got        int                             // so many events it was last handed at once
 	conflicts  int                             // in a row
 	singly     int                             // so many events go into commits of their own: they were refused together
 	first      bool                            // nothing has yet gone wrong with what is handled now
