@@ -98,7 +98,7 @@ func serves(ctx context.Context, tb testing.TB, log, views *eventstore.Store) vi
 
 func within(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	return ctx
 }

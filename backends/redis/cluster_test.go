@@ -1,12 +1,10 @@
 package redis_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/url"
 	"testing"
-	"time"
 
 	"github.com/necrostack/necrostack/backends/redis"
 	"github.com/necrostack/necrostack/eventstore"
@@ -65,8 +63,7 @@ func TestALogThatMovesToAnotherNodeIsWholeBeforeAndAfter(t *testing.T) {
 		m.Move(t, 10)
 	}
 	m.Finish(t)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
+	ctx := within(t)
 	for _, c := range waiting {
 		if _, _, err := insist(ctx, store, c); err != nil {
 			t.Error(err)

@@ -90,8 +90,7 @@ func TestAServerThatIsKilledLosesNothing(t *testing.T) {
 	t.Parallel()
 	server := testenv.OwnRedis(t)
 	store := openStore(t, server.Database(t), redis.Config{})
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
+	ctx := within(t)
 	const writers, each = 8, 60
 	var mu sync.Mutex
 	done, unknown := 0, 0

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,8 +18,7 @@ func TestTheLogFollowsAFailover(t *testing.T) {
 	t.Parallel()
 	pair := testenv.RedisPair(t)
 	store := openStore(t, pair.Database(t), redis.Config{WaitReplicas: 1, WaitTimeout: 10 * time.Second})
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
+	ctx := within(t)
 	add := func(n int) {
 		c := eventstore.Commit{Appends: []eventstore.Append{{Stream: "a-1", Events: []eventstore.Event{event(t, store, fmt.Sprint("t:", n))}}}}
 		if _, _, err := insist(ctx, store, c); err != nil {
@@ -45,6 +45,72 @@ func TestTheLogFollowsAFailover(t *testing.T) {
 	}
 	if h, err := redis.CheckHealth(ctx, store); err != nil || h.Role != "master" || h.Durability.Replicas != 1 {
 		t.Errorf("the health is %+v, %v", h, err)
+	}
+}
+
+// What a failover loses is what the table of docs/redis.md says: all that the replica had not received, or, where commits wait for
+// it, nothing that was acknowledged. Writers commit until the primary is killed.
+func TestWhatAFailoverLoses(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		config redis.Config
+		cut    bool // the replica receives nothing more, from the middle on
+	}{
+		"no commit waits for the replica":   {redis.Config{}, true},
+		"each commit waits for the replica": {redis.Config{WaitReplicas: 1, WaitTimeout: patience}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const writers, share = 4, 25
+			ctx, pair := within(t), testenv.RedisPair(t)
+			dsn := pair.Database(t)
+			acknowledged := make(chan string, 1<<16)
+			ctx, stop := context.WithCancel(ctx)
+			defer stop()
+			var all sync.WaitGroup
+			for w := range writers {
+				store := openStore(t, dsn, tt.config)
+				all.Go(func() {
+					for n := 0; ctx.Err() == nil && len(acknowledged) < cap(acknowledged)/2; n++ {
+						tag := fmt.Sprintf("t:%d-%d", w, n)
+						c := eventstore.Commit{Appends: []eventstore.Append{{Stream: "a-1", Events: []eventstore.Event{event(t, store, tag)}}}}
+						if _, err := store.Commit(ctx, c); err != nil {
+							return
+						}
+						acknowledged <- tag
+					}
+				})
+			}
+			more := func() {
+				before := len(acknowledged)
+				until(ctx, t, "more commits are acknowledged", func() bool { return len(acknowledged) >= before+writers*share })
+			}
+			more()
+			if tt.cut {
+				pair.CutReplication(t)
+				more()
+			}
+			pair.Primary.Kill(t)
+			pair.AwaitPromotion(t)
+			all.Wait()
+			kept, lost := map[string]bool{}, 0
+			for e, err := range openStore(t, dsn, redis.Config{}).Read(ctx, eventstore.All(), eventstore.Range{}) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				kept[e.Tags[0]] = true
+			}
+			total := len(acknowledged)
+			for range total {
+				if !kept[<-acknowledged] {
+					lost++
+				}
+			}
+			t.Logf("%s: of %d events acknowledged, %d were lost", name, total, lost)
+			if tt.cut != (lost > 0) {
+				t.Errorf("%d of %d acknowledged events were lost", lost, total)
+			}
+		})
 	}
 }
 
