@@ -118,14 +118,22 @@ func (f ParkedFilter) Matches(p *Parked) bool {
 
 // Deliverer is implemented by backends that keep windows of deliveries, for competing consumers.
 type Deliverer interface {
-	// Take hands out up to limit deliveries of a consumer, in order of position: those that are due and that
-	// nobody has, or whose last holder was given longer than visibility. Each counts as one attempt more,
-	// and is the caller's for visibility from now. Times are by the store's clock.
-	Take(ctx context.Context, consumer string, limit int, visibility time.Duration) ([]Delivery, error)
+	// Take hands out deliveries of a consumer, in order of position: those that are due and that nobody has, or
+	// whose last holder was given them for a time that has passed. Each counts as one attempt more. Times are by
+	// the store's clock.
+	Take(ctx context.Context, consumer string, t Taking) ([]Delivery, error)
 
 	// Window says how many deliveries of a consumer are not acknowledged, and when the next of them can be
 	// taken: a time that is past if one can be now, the zero time if there is none.
 	Window(ctx context.Context, consumer string) (outstanding int, next time.Time, err error)
+}
+
+// Taking says what is to be taken from a window.
+type Taking struct {
+	Limit      int           // at most so many deliveries,
+	Ahead      int           // and so many more, but no more than Limit of all that were handed out before
+	Visibility time.Duration // how long they are the caller's, from now
+	Generation int64         // of the consumer: one of another hands out nothing. Defaults to any
 }
 
 // Snapshotter is implemented by backends that keep snapshots. A snapshot is a cache: losing one costs time.

@@ -73,7 +73,7 @@ func TestStatusMissesNothingThatMoves(t *testing.T) {
 		Deliveries:  []eventstore.Delivery{{ID: id, Consumer: "c", Position: 1}},
 	}
 	park := func() error {
-		if _, err := b.Take(t.Context(), "c", 1, time.Hour); err != nil {
+		if _, err := b.Take(t.Context(), "c", eventstore.Taking{Limit: 1, Visibility: time.Hour}); err != nil {
 			return err
 		}
 		return commit(eventstore.Commit{

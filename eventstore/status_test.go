@@ -151,7 +151,7 @@ func windowed(t *testing.T, b *memory.Backend, s *eventstore.Store, n int) (take
 	if _, err := s.Commit(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
-	taken, err := b.Take(t.Context(), "c", n, time.Hour)
+	taken, err := b.Take(t.Context(), "c", eventstore.Taking{Limit: n, Visibility: time.Hour})
 	if err != nil || len(taken) != n {
 		t.Fatalf("taken was %+v, %v", taken, err)
 	}

@@ -197,7 +197,7 @@ func (t *team) fill(ctx, work context.Context) time.Duration {
 
 // take takes deliveries, and says when to look for more.
 func (t *team) take(ctx, work context.Context, s *shape, free int) (taken []eventstore.Delivery, wait time.Duration, err error) {
-	taken, err = t.deliverer.Take(ctx, t.Name, free, t.Policy.Visibility)
+	taken, err = t.deliverer.Take(ctx, t.Name, eventstore.Taking{Limit: free, Visibility: t.Policy.Visibility, Generation: s.generation})
 	if err != nil {
 		return nil, storePause, err
 	}

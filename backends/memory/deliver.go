@@ -74,22 +74,26 @@ func (b *Backend) deliver(c *eventstore.Commit) {
 const keptFailures = 32
 
 // Take implements eventstore.Deliverer.
-func (b *Backend) Take(_ context.Context, consumer string, limit int, visibility time.Duration) (taken []eventstore.Delivery, err error) {
+func (b *Backend) Take(_ context.Context, consumer string, t eventstore.Taking) (taken []eventstore.Delivery, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if c := b.consumers[consumer]; c == nil || c.paused {
+	if c := b.consumers[consumer]; c == nil || c.paused || t.Generation != 0 && t.Generation != c.Generation {
 		return nil, nil
 	}
-	now := time.Now()
+	now, again := time.Now(), 0 // how many were handed out before
 	for _, d := range b.windows[consumer] {
-		if len(taken) == limit {
+		if len(taken) == t.Limit+t.Ahead {
 			break
 		}
-		if !d.due.After(now) {
-			d.Attempt++
-			d.held, d.due = true, now.Add(visibility)
-			taken = append(taken, d.Clone())
+		if d.due.After(now) || d.Attempt > 0 && again == t.Limit {
+			continue
 		}
+		if d.Attempt > 0 {
+			again++
+		}
+		d.Attempt++
+		d.held, d.due = true, now.Add(t.Visibility)
+		taken = append(taken, d.Clone())
 	}
 	return taken, nil
 }

@@ -35,7 +35,7 @@ func delivered(t *testing.T, b *memory.Backend, n int) *eventstore.Store {
 
 func take(t *testing.T, b *memory.Backend, visibility time.Duration) []eventstore.Delivery {
 	t.Helper()
-	list, err := b.Take(t.Context(), "c", 10, visibility)
+	list, err := b.Take(t.Context(), "c", eventstore.Taking{Limit: 10, Visibility: visibility})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -185,7 +185,7 @@ func (r *release) parkedAreRedriven() {
 // deliveriesAreHandedOut hands out all of the window, and settles what was handed out last before the upgrade.
 func (r *release) deliveriesAreHandedOut() {
 	r.Helper()
-	taken, err := r.log.Take(r.Context(), workers, 10, time.Minute)
+	taken, err := r.log.Take(r.Context(), workers, eventstore.Taking{Limit: 10, Visibility: time.Minute})
 	r.must(err)
 	got := ""
 	for _, d := range taken {

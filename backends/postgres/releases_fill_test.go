@@ -165,7 +165,7 @@ func (r *release) fillWindow(why eventstore.Failure) {
 		})
 	}
 	r.commit(c)
-	_, err = r.log.Take(r.Context(), workers, 2, time.Microsecond)
+	_, err = r.log.Take(r.Context(), workers, eventstore.Taking{Limit: 2, Visibility: time.Microsecond})
 	r.must(err)
 	r.commit(eventstore.Commit{Returns: []eventstore.Return{{
 		Ack: eventstore.Ack{Consumer: workers, ID: named("delivery 1"), Attempt: 1}, Due: time.Unix(2, 0), Failure: why,

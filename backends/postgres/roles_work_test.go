@@ -90,7 +90,7 @@ func (w *work) consumes() {
 	}
 	w.commit(moved)
 	w.commit(eventstore.Commit{Unparks: entries[:1]})
-	taken, err := w.log.Take(w, w.name, 2, time.Minute)
+	taken, err := w.log.Take(w, w.name, eventstore.Taking{Limit: 2, Visibility: time.Minute})
 	w.try(err)
 	if len(taken) != 2 {
 		w.try(fmt.Errorf("took %v", taken))

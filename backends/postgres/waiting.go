@@ -98,16 +98,20 @@ func each[T any](ctx context.Context, b *Backend, text string, args []any, scan 
 }
 
 // Take implements eventstore.Deliverer.
-func (b *Backend) Take(ctx context.Context, consumer string, limit int, visibility time.Duration) (taken []eventstore.Delivery, err error) {
-	for d, err := range each(ctx, b, `WITH free AS (
-			SELECT id FROM @deliveries WHERE consumer = $1 AND due <= clock_timestamp()
-				AND NOT EXISTS (SELECT 1 FROM @consumers WHERE name = $1 AND paused)
+func (b *Backend) Take(ctx context.Context, consumer string, t eventstore.Taking) (taken []eventstore.Delivery, err error) {
+	for d, err := range each(ctx, b, `WITH again AS MATERIALIZED (
+			SELECT id FROM @deliveries WHERE consumer = $1 AND attempt > 0 AND due <= clock_timestamp()
 			ORDER BY position, id LIMIT $2 FOR UPDATE SKIP LOCKED
+		), free AS (
+			SELECT id FROM @deliveries WHERE consumer = $1 AND due <= clock_timestamp()
+				AND (attempt = 0 OR id IN (SELECT id FROM again))
+				AND EXISTS (SELECT 1 FROM @consumers WHERE name = $1 AND NOT paused AND ($5::bigint = 0 OR generation = $5::bigint))
+			ORDER BY position, id LIMIT $2::bigint + $3::bigint FOR UPDATE SKIP LOCKED
 		), taken AS (
-			UPDATE @deliveries d SET attempt = attempt + 1, held = true, due = clock_timestamp() + $3 FROM free
+			UPDATE @deliveries d SET attempt = attempt + 1, held = true, due = clock_timestamp() + $4 FROM free
 			WHERE d.consumer = $1 AND d.id = free.id
 			RETURNING d.id, d.position, d.event, d.attempt, d.failures
-		) SELECT * FROM taken ORDER BY position, id`, []any{consumer, limit, visibility},
+		) SELECT * FROM taken ORDER BY position, id`, []any{consumer, t.Limit, t.Ahead, t.Visibility, t.Generation},
 		func(rows pgx.Rows) (d eventstore.Delivery, err error) {
 			var failures []byte
 			d.Consumer = consumer

@@ -13,15 +13,14 @@ import (
 const sweeping = time.Minute
 
 // Take implements eventstore.Deliverer.
-func (b *Backend) Take(ctx context.Context, consumer string, limit int, visibility time.Duration) (taken []eventstore.Delivery, err error) {
-	reply, err := b.run(ctx, takeScript, consumer, limit, visibility.Microseconds(), b.worker, b.sweep(consumer))
+func (b *Backend) Take(ctx context.Context, consumer string, t eventstore.Taking) (taken []eventstore.Delivery, err error) {
+	reply, err := b.run(ctx, takeScript, consumer, t.Limit, t.Ahead, t.Visibility.Microseconds(), t.Generation, b.worker, b.sweep(consumer))
 	if err != nil {
 		return nil, classify(err)
 	}
 	var r reader
-	for _, d := range reply {
-		said := r.list(d)
-		taken = append(taken, r.delivery(consumer, r.item(said, 0), r.item(said, 1)))
+	for i := 0; i < len(reply); i += 2 {
+		taken = append(taken, r.delivery(consumer, r.item(reply, i), r.item(reply, i+1)))
 	}
 	return taken, r.err
 }

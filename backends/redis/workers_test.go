@@ -103,7 +103,7 @@ func deliver(t *testing.T, s *eventstore.Store, consumer string, n int) {
 
 func take(t *testing.T, s *eventstore.Store, limit int, visibility time.Duration) []eventstore.Delivery {
 	t.Helper()
-	got, err := s.Backend().(eventstore.Deliverer).Take(t.Context(), "mailer", limit, visibility)
+	got, err := s.Backend().(eventstore.Deliverer).Take(t.Context(), "mailer", eventstore.Taking{Limit: limit, Visibility: visibility})
 	if err != nil || len(got) == 0 {
 		t.Fatalf("take: %v, %v", got, err)
 	}

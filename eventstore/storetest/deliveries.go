@@ -19,6 +19,9 @@ func deliveries() promise {
 			{name: "to deliver what is in the window again changes nothing", run: deliverAgain},
 			{name: "what was handed out is nobody else's until its time has passed", run: takeOnce},
 			{name: "what is due is handed out in order of position, and no more than asked for", run: takeInOrder},
+			{name: "what was never handed out is taken ahead", run: takeAhead},
+			{name: "what was handed out before is not taken ahead", run: takeBefore},
+			{name: "a consumer of another generation hands out nothing", run: takeFormer},
 			{name: "of many who take at once each delivery goes to one", heavy: true, run: takeRace},
 			{name: "what was not done in time is handed out again", heavy: true, run: takeAgain},
 			{name: "what was not done in time can be done until another has it", heavy: true, run: settleLate},
@@ -75,7 +78,12 @@ func (t *trial) deliver(l eventstore.Lease, positions ...eventstore.Position) []
 // takeFor takes for a time.
 func (t *trial) takeFor(s *eventstore.Store, consumer string, limit int, visibility time.Duration) []eventstore.Delivery {
 	t.Helper()
-	got, err := t.deliverer(s).Take(t.ctx, consumer, limit, visibility)
+	return t.taking(s, consumer, eventstore.Taking{Limit: limit, Visibility: visibility})
+}
+
+func (t *trial) taking(s *eventstore.Store, consumer string, how eventstore.Taking) []eventstore.Delivery {
+	t.Helper()
+	got, err := t.deliverer(s).Take(t.ctx, consumer, how)
 	t.need(err, "take from the window of %s", consumer)
 	return got
 }
@@ -213,7 +221,7 @@ func takeRace(t *trial) {
 		holders := map[eventstore.Position]int{}
 		together(racers, func(i int) {
 			meet()
-			got, err := t.deliverer(stores[i%2]).Take(t.ctx, "taken", 1+i%3, long)
+			got, err := t.deliverer(stores[i%2]).Take(t.ctx, "taken", eventstore.Taking{Limit: 1 + i%3, Visibility: long})
 			meet()
 			if err != nil {
 				t.broken("one of %d who took at once was told: %v", racers, err)

@@ -11,7 +11,7 @@ import (
 	"github.com/necrostack/necrostack/eventstore"
 )
 
-type take func(ctx context.Context, b *memory.Backend, consumer string, limit int, visibility time.Duration) ([]eventstore.Delivery, error)
+type take func(ctx context.Context, b *memory.Backend, consumer string, t eventstore.Taking) ([]eventstore.Delivery, error)
 
 // takes takes in another way.
 func takes(take take) func(*memory.Backend) eventstore.Backend {
@@ -20,8 +20,8 @@ func takes(take take) func(*memory.Backend) eventstore.Backend {
 
 // takenAs changes what is handed out.
 func takenAs(change func(d *eventstore.Delivery)) func(*memory.Backend) eventstore.Backend {
-	return takes(func(ctx context.Context, b *memory.Backend, consumer string, limit int, visibility time.Duration) ([]eventstore.Delivery, error) {
-		list, err := b.Take(ctx, consumer, limit, visibility)
+	return takes(func(ctx context.Context, b *memory.Backend, consumer string, t eventstore.Taking) ([]eventstore.Delivery, error) {
+		list, err := b.Take(ctx, consumer, t)
 		for i := range list {
 			change(&list[i])
 		}
@@ -34,8 +34,8 @@ type flawedTake struct {
 	take take
 }
 
-func (f flawedTake) Take(ctx context.Context, consumer string, limit int, visibility time.Duration) ([]eventstore.Delivery, error) {
-	return f.take(ctx, f.Backend, consumer, limit, visibility)
+func (f flawedTake) Take(ctx context.Context, consumer string, t eventstore.Taking) ([]eventstore.Delivery, error) {
+	return f.take(ctx, f.Backend, consumer, t)
 }
 
 // doubleTaking gives to one who comes at the same time what it has given to another.
@@ -46,12 +46,12 @@ type doubleTaking struct {
 	last  []eventstore.Delivery
 }
 
-func (d *doubleTaking) Take(ctx context.Context, consumer string, limit int, visibility time.Duration) ([]eventstore.Delivery, error) {
+func (d *doubleTaking) Take(ctx context.Context, consumer string, t eventstore.Taking) ([]eventstore.Delivery, error) {
 	d.mu.Lock()
 	d.under++
 	d.mu.Unlock()
 	time.Sleep(50 * time.Microsecond) // the time that another statement takes
-	list, err := d.Backend.Take(ctx, consumer, limit, visibility)
+	list, err := d.Backend.Take(ctx, consumer, t)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(list) > 0 {
@@ -70,8 +70,8 @@ type sharingFailures struct {
 	last map[uuid.UUID][]eventstore.Failure
 }
 
-func (s *sharingFailures) Take(ctx context.Context, consumer string, limit int, visibility time.Duration) ([]eventstore.Delivery, error) {
-	list, err := s.Backend.Take(ctx, consumer, limit, visibility)
+func (s *sharingFailures) Take(ctx context.Context, consumer string, t eventstore.Taking) ([]eventstore.Delivery, error) {
+	list, err := s.Backend.Take(ctx, consumer, t)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range list {
@@ -92,8 +92,8 @@ type countingFree struct {
 	taken int
 }
 
-func (c *countingFree) Take(ctx context.Context, consumer string, limit int, visibility time.Duration) ([]eventstore.Delivery, error) {
-	list, err := c.Backend.Take(ctx, consumer, limit, visibility)
+func (c *countingFree) Take(ctx context.Context, consumer string, t eventstore.Taking) ([]eventstore.Delivery, error) {
+	list, err := c.Backend.Take(ctx, consumer, t)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.taken += len(list)

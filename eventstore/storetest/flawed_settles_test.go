@@ -20,8 +20,8 @@ type lenient struct {
 	attempts map[uuid.UUID]int // the last one of each delivery
 }
 
-func (l *lenient) Take(ctx context.Context, consumer string, limit int, visibility time.Duration) ([]eventstore.Delivery, error) {
-	list, err := l.Backend.Take(ctx, consumer, limit, visibility)
+func (l *lenient) Take(ctx context.Context, consumer string, t eventstore.Taking) ([]eventstore.Delivery, error) {
+	list, err := l.Backend.Take(ctx, consumer, t)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, d := range list {

@@ -63,7 +63,10 @@ func definitionFlaws() []flaw {
 			name:   "a backend that begins anew with a new definition",
 			caught: "Definitions/a redefinition fences every owner and keeps positions",
 			says:   "the partitions of changing stand at",
-			also:   []string{"Definitions/new partitions begin where the old ones stood", "Definitions/the number of partitions changes only where all stand at one position"},
+			also: []string{
+				"Definitions/new partitions begin where the old ones stood", "Definitions/the number of partitions changes only where all stand at one position",
+				"Deliveries/a consumer of another generation hands out nothing",
+			},
 			wrap: redefines(func(ctx context.Context, b *memory.Backend, c eventstore.Consumer) (eventstore.Consumer, error) {
 				got, err := b.Redefine(ctx, c)
 				if err == nil {

@@ -17,8 +17,9 @@ func deliveryFlaws() []flaw {
 			caught: "Deliveries/what was handed out is nobody else's until its time has passed",
 			says:   "and then again",
 			broad:  true,
-			wrap: takes(func(ctx context.Context, b *memory.Backend, consumer string, limit int, _ time.Duration) ([]eventstore.Delivery, error) {
-				return b.Take(ctx, consumer, limit, 0)
+			wrap: takes(func(ctx context.Context, b *memory.Backend, consumer string, t eventstore.Taking) ([]eventstore.Delivery, error) {
+				t.Visibility = 0
+				return b.Take(ctx, consumer, t)
 			}),
 		},
 		{
@@ -33,8 +34,8 @@ func deliveryFlaws() []flaw {
 			caught: "Deliveries/what is due is handed out in order of position, and no more than asked for",
 			says:   "were handed out in the order",
 			broad:  true,
-			wrap: takes(func(ctx context.Context, b *memory.Backend, consumer string, limit int, visibility time.Duration) ([]eventstore.Delivery, error) {
-				list, err := b.Take(ctx, consumer, limit, visibility)
+			wrap: takes(func(ctx context.Context, b *memory.Backend, consumer string, t eventstore.Taking) ([]eventstore.Delivery, error) {
+				list, err := b.Take(ctx, consumer, t)
 				slices.Reverse(list)
 				return list, err
 			}),
@@ -44,8 +45,9 @@ func deliveryFlaws() []flaw {
 			caught: "Deliveries/what is due is handed out in order of position, and no more than asked for",
 			says:   "asked for 1 of nine",
 			broad:  true,
-			wrap: takes(func(ctx context.Context, b *memory.Backend, consumer string, limit int, visibility time.Duration) ([]eventstore.Delivery, error) {
-				return b.Take(ctx, consumer, limit+1, visibility)
+			wrap: takes(func(ctx context.Context, b *memory.Backend, consumer string, t eventstore.Taking) ([]eventstore.Delivery, error) {
+				t.Limit++
+				return b.Take(ctx, consumer, t)
 			}),
 		},
 		{
@@ -54,8 +56,9 @@ func deliveryFlaws() []flaw {
 			says:   "waited in vain",
 			also:   []string{"Deliveries/what was not done in time can be done until another has it"},
 			hangs:  true,
-			wrap: takes(func(ctx context.Context, b *memory.Backend, consumer string, limit int, _ time.Duration) ([]eventstore.Delivery, error) {
-				return b.Take(ctx, consumer, limit, long)
+			wrap: takes(func(ctx context.Context, b *memory.Backend, consumer string, t eventstore.Taking) ([]eventstore.Delivery, error) {
+				t.Visibility = long
+				return b.Take(ctx, consumer, t)
 			}),
 		},
 		{
@@ -102,12 +105,12 @@ func deliveryFlaws() []flaw {
 				"Control/a reset forgets the deliveries after its position, and no others",
 				"Deliveries/a paused consumer hands out nothing",
 			},
-			wrap: takes(func(ctx context.Context, b *memory.Backend, consumer string, limit int, visibility time.Duration) ([]eventstore.Delivery, error) {
-				list, err := b.Take(ctx, consumer, limit, visibility)
+			wrap: takes(func(ctx context.Context, b *memory.Backend, consumer string, t eventstore.Taking) ([]eventstore.Delivery, error) {
+				list, err := b.Take(ctx, consumer, t)
 				all, _ := b.Consumers(ctx)
 				for _, c := range all {
 					if len(list) == 0 {
-						list, err = b.Take(ctx, c.Name, limit, visibility)
+						list, err = b.Take(ctx, c.Name, t)
 					}
 				}
 				return list, err
@@ -117,12 +120,40 @@ func deliveryFlaws() []flaw {
 			name:   "a backend that hands out what is paused",
 			caught: "Deliveries/a paused consumer hands out nothing",
 			says:   "a consumer is paused, and it hands out",
-			wrap: takes(func(ctx context.Context, b *memory.Backend, consumer string, limit int, visibility time.Duration) ([]eventstore.Delivery, error) {
+			wrap: takes(func(ctx context.Context, b *memory.Backend, consumer string, t eventstore.Taking) ([]eventstore.Delivery, error) {
 				if r, _ := b.Roster(ctx, consumer); r.Paused {
 					_ = b.Pause(ctx, consumer, false)
 					defer func() { _ = b.Pause(ctx, consumer, true) }()
 				}
-				return b.Take(ctx, consumer, limit, visibility)
+				return b.Take(ctx, consumer, t)
+			}),
+		},
+		{
+			name:   "a backend that takes ahead whatever there is",
+			caught: "Deliveries/what was handed out before is not taken ahead",
+			says:   "beyond the limit",
+			wrap: takes(func(ctx context.Context, b *memory.Backend, consumer string, t eventstore.Taking) ([]eventstore.Delivery, error) {
+				t.Limit, t.Ahead = t.Limit+t.Ahead, 0
+				return b.Take(ctx, consumer, t)
+			}),
+		},
+		{
+			name:   "a backend that takes nothing ahead",
+			caught: "Deliveries/what was never handed out is taken ahead",
+			says:   "and three ahead",
+			also:   []string{"Deliveries/what was handed out before is not taken ahead"},
+			wrap: takes(func(ctx context.Context, b *memory.Backend, consumer string, t eventstore.Taking) ([]eventstore.Delivery, error) {
+				t.Ahead = 0
+				return b.Take(ctx, consumer, t)
+			}),
+		},
+		{
+			name:   "a backend that hands out to whoever knows a former definition",
+			caught: "Deliveries/a consumer of another generation hands out nothing",
+			says:   "the consumer is of generation",
+			wrap: takes(func(ctx context.Context, b *memory.Backend, consumer string, t eventstore.Taking) ([]eventstore.Delivery, error) {
+				t.Generation = 0
+				return b.Take(ctx, consumer, t)
 			}),
 		},
 		{
@@ -144,8 +175,9 @@ func deliveryFlaws() []flaw {
 			name:   "a backend that hands out a hundred at most",
 			caught: "Limits/a full window is delivered, handed out and settled at once",
 			says:   "handed out were 100",
-			wrap: takes(func(ctx context.Context, b *memory.Backend, consumer string, limit int, visibility time.Duration) ([]eventstore.Delivery, error) {
-				return b.Take(ctx, consumer, min(limit, 100), visibility)
+			wrap: takes(func(ctx context.Context, b *memory.Backend, consumer string, t eventstore.Taking) ([]eventstore.Delivery, error) {
+				t.Limit = min(t.Limit, 100)
+				return b.Take(ctx, consumer, t)
 			}),
 		},
 		{

@@ -84,10 +84,13 @@ func (m *model) deliver(c eventstore.Commit) {
 	}
 }
 
-func (m *model) take(consumer string, limit int) (taken []eventstore.Delivery) {
+func (m *model) take(consumer string, limit, ahead int) (taken []eventstore.Delivery) {
+	again := 0
 	slices.SortFunc(m.window, func(a, b modelDelivery) int { return cmp.Compare(a.Position, b.Position) })
 	for i := range m.window {
-		if d := &m.window[i]; d.Consumer == consumer && d.state == free && len(taken) < limit && !m.paused[consumer] {
+		d := &m.window[i]
+		if d.Consumer == consumer && d.state == free && len(taken) < limit+ahead && (d.Attempt == 0 || again < limit) && !m.paused[consumer] {
+			again += min(1, d.Attempt)
 			d.state = held
 			d.Attempt++
 			taken = append(taken, d.Delivery)
@@ -150,20 +153,25 @@ func (r *run) drawSettled(rt *rapid.T, c *eventstore.Commit) {
 
 func (r *run) takeSome(rt *rapid.T) {
 	consumer := rapid.SampledFrom(modelConsumers).Draw(rt, "consumer")
-	limit := rapid.IntRange(1, 3).Draw(rt, "limit")
-	list, err := r.deliverer(r.connection(rt)).Take(r.ctx, consumer, limit, long)
+	how := eventstore.Taking{Limit: rapid.IntRange(0, 3).Draw(rt, "limit"), Ahead: rapid.IntRange(0, 2).Draw(rt, "ahead"), Visibility: long}
+	if rapid.IntRange(0, 3).Draw(rt, "generation") == 0 {
+		how.Generation = rapid.Int64Range(1, 2).Draw(rt, "of generation")
+	}
+	list, err := r.deliverer(r.connection(rt)).Take(r.ctx, consumer, how)
 	if err != nil {
-		r.differs(rt, "to take %d from %s failed with %v", limit, consumer, err)
+		r.differs(rt, "to take %+v from %s failed with %v", how, consumer, err)
 	}
 	var got, want []string
 	for _, d := range list {
 		got = append(got, showDelivery(d))
 	}
-	for _, d := range r.m.take(consumer, limit) {
-		want = append(want, showDelivery(d))
+	if how.Generation < 2 { // all consumers of the model are of the first
+		for _, d := range r.m.take(consumer, how.Limit, how.Ahead) {
+			want = append(want, showDelivery(d))
+		}
 	}
 	if !slices.Equal(got, want) {
-		r.differs(rt, "to take %d from %s gave\n\t%q; the model gives\n\t%q", limit, consumer, got, want)
+		r.differs(rt, "to take %+v from %s gave\n\t%q; the model gives\n\t%q", how, consumer, got, want)
 	}
 }
 

@@ -44,8 +44,8 @@ func (p *process) Leave(ctx context.Context, member string) error {
 }
 
 // Take implements eventstore.Deliverer.
-func (p *process) Take(ctx context.Context, consumer string, limit int, visibility time.Duration) (taken []eventstore.Delivery, err error) {
-	err = p.alive(func() error { taken, err = p.Backend.Take(ctx, consumer, limit, visibility); return err })
+func (p *process) Take(ctx context.Context, consumer string, t eventstore.Taking) (taken []eventstore.Delivery, err error) {
+	err = p.alive(func() error { taken, err = p.Backend.Take(ctx, consumer, t); return err })
 	return taken, err
 }
 

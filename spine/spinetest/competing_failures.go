@@ -44,7 +44,7 @@ func neverAnswered(t *Trial) {
 	t.deliver("organ", t.Put(Event("s-1", "in", 1)))
 	d, _ := t.Store.Backend().(eventstore.Deliverer)
 	for range most { // and nobody comes back
-		taken, err := d.Take(t.Ctx, "organ", 1, time.Millisecond)
+		taken, err := d.Take(t.Ctx, "organ", eventstore.Taking{Limit: 1, Visibility: time.Millisecond})
 		if err != nil || len(taken) != 1 {
 			t.Fatalf("took %v, %v", taken, err)
 		}

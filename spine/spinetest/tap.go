@@ -208,11 +208,11 @@ func (p *Tap) Reset(ctx context.Context, consumer string, to eventstore.Position
 }
 
 // Take implements eventstore.Deliverer.
-func (p *Tap) Take(ctx context.Context, consumer string, limit int, visibility time.Duration) ([]eventstore.Delivery, error) {
+func (p *Tap) Take(ctx context.Context, consumer string, t eventstore.Taking) ([]eventstore.Delivery, error) {
 	if err := p.call(ctx); err != nil {
 		return nil, err
 	}
-	return p.to.Take(ctx, consumer, limit, visibility)
+	return p.to.Take(ctx, consumer, t)
 }
 
 // Window implements eventstore.Deliverer.
