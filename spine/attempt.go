@@ -60,7 +60,7 @@ func (w *work) set(l *lane, in *Input, fails []eventstore.Failure, err error) {
 	}
 }
 
-// worker is a goroutine that runs the handlers of a lane, one batch after the other.
+// worker is a goroutine that runs handlers, one batch after the other.
 type worker struct {
 	jobs    chan job
 	results chan work // has room for one, so that a worker which was given up ends
@@ -68,6 +68,7 @@ type worker struct {
 
 type job struct {
 	ctx    context.Context //nolint:containedctx // a message to the worker, gone when it is done
+	lane   *lane
 	batch  []Input
 	number int
 
@@ -77,11 +78,11 @@ type job struct {
 	lent *atomic.Pointer[work]
 }
 
-func newWorker(l *lane) *worker {
+func newWorker() *worker {
 	w := &worker{jobs: make(chan job), results: make(chan work, 1)}
 	go func() {
 		for j := range w.jobs {
-			w.results <- l.handle(j)
+			w.results <- j.lane.handle(j)
 		}
 	}()
 	return w
@@ -134,11 +135,11 @@ func (l *lane) once(ctx context.Context, batch []Input, number int) work {
 		ctx = context.WithValue(ctx, firstKey{}, true)
 	}
 	if l.worker == nil {
-		l.worker = newWorker(l)
+		l.worker = newWorker()
 	}
 	w := l.worker
 	lent := new(atomic.Pointer[work])
-	j := job{ctx: ctx, batch: batch, number: number, lent: lent}
+	j := job{ctx: ctx, lane: l, batch: batch, number: number, lent: lent}
 	if l.gathering.adding {
 		j.gatherer = l.gathering.by
 	}

@@ -3,6 +3,8 @@ package spine_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -143,4 +145,61 @@ func TestIdleOrPausedCompetingOrganHardlyAsks(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestWhatIsTakenAheadPassesToOthersWhenHandlersGetSlow has a process take much ahead, as its handlers were fast, and then not get to it.
+func TestWhatIsTakenAheadPassesToOthersWhenHandlersGetSlow(t *testing.T) {
+	t.Parallel()
+	virtual(t, func(t *spinetest.Trial) {
+		const fast, more, workers = 200, 100, 2
+		var slow atomic.Bool
+		var begun, helped atomic.Int64
+		first := competing(func(ctx context.Context, in spine.Input) (spine.Output, error) {
+			if slow.Load() {
+				begun.Add(1)
+				time.Sleep(time.Hour)
+			}
+			return spinetest.Copy("copy.", "mid")(ctx, in)
+		})
+		second := competing(func(ctx context.Context, in spine.Input) (spine.Output, error) {
+			helped.Add(1)
+			return spinetest.Copy("copy.", "mid")(ctx, in)
+		})
+		for _, o := range []*spinetest.Organ{&first, &second} {
+			o.Policy.Workers, o.Policy.Deadline, o.Policy.MaxDeliveries = workers, 2*time.Hour, 1
+		}
+		t.Put(numbered(1, fast)...)
+		stops := []func() error{t.Start(t.Spine(t.Store, spine.Config{}, first))}
+		time.Sleep(10 * time.Second)
+		slow.Store(true)
+		t.Put(numbered(fast+1, more)...)
+		synctest.Wait()
+		stops = append(stops, t.Start(t.Spine(t.Store, spine.Config{}, second)))
+		time.Sleep(500 * time.Millisecond)
+		if begun.Load() != workers || helped.Load() > more/2 {
+			t.Errorf("%d are handled slowly, want %d; at once another process has handled %d: too little was taken ahead", begun.Load(), workers, helped.Load())
+		}
+		time.Sleep(10 * time.Second)
+		if got := helped.Load(); got != more-workers {
+			t.Errorf("ten seconds later another process has handled %d, want all but the %d that are handled slowly", got, workers)
+		}
+		time.Sleep(2 * time.Hour)
+		for _, stop := range stops {
+			if err := stop(); err != nil {
+				t.Error(err)
+			}
+		}
+		if begun.Load() != workers {
+			t.Errorf("%d were handled slowly, want %d", begun.Load(), workers)
+		}
+		t.WantParked("organ") // to be passed on is no attempt
+	})
+}
+
+// numbered are so many events, from a number on, each in a stream of its own.
+func numbered(from, n int) (list []eventstore.Event) {
+	for i := range n {
+		list = append(list, spinetest.Event(fmt.Sprintf("s-%d", from+i), "in", from+i))
+	}
+	return list
 }
