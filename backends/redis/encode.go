@@ -29,13 +29,39 @@ func (a *arguments) batch(commits []eventstore.Commit) error {
 	}
 	a.list = make([]any, 0, n)
 	a.add(len(commits))
-	for i := range commits {
+	for i := 0; i < len(commits); {
+		if n := a.acks(commits[i:]); n > 0 {
+			i += n
+			continue
+		}
 		if err := a.commit(&commits[i]); err != nil {
 			return err
 		}
 		a.add(".")
+		i++
 	}
 	return nil
+}
+
+// acks adds the commits at the front that are but an acknowledgement each, of one consumer, and returns how many these are.
+func (a *arguments) acks(commits []eventstore.Commit) (n int) {
+	for n < len(commits) && a.mark.position == 0 && onlyAck(&commits[n]) && commits[n].Acks[0].Consumer == commits[0].Acks[0].Consumer {
+		n++
+	}
+	if n > 0 {
+		a.add("a", commits[0].Acks[0].Consumer, n)
+	}
+	for i := range commits[:n] {
+		x := &commits[i].Acks[0]
+		a.add(x.ID.String(), x.Attempt)
+	}
+	return n
+}
+
+// onlyAck reports whether a commit is but an acknowledgement.
+func onlyAck(c *eventstore.Commit) bool {
+	return len(c.Acks) == 1 && len(c.Appends)+len(c.Unless)+len(c.Checkpoints)+len(c.Deliveries)+len(c.Returns)+len(c.Parks)+
+		len(c.Unparks)+len(c.Redrives)+len(c.Schedules)+len(c.Cancels) == 0
 }
 
 // commit adds all of a commit but for its end.

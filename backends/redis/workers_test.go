@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"errors"
 	"net/url"
 	"testing"
 	"time"
@@ -108,4 +109,54 @@ func take(t *testing.T, s *eventstore.Store, limit int, visibility time.Duration
 		t.Fatalf("take: %v, %v", got, err)
 	}
 	return got
+}
+
+// TestAcknowledgementsOfABatchAreDecidedEachByItself has them beside each other, refused ones and other commits in between.
+func TestAcknowledgementsOfABatchAreDecidedEachByItself(t *testing.T) {
+	t.Parallel()
+	store := openStore(t, testenv.Redis(t).Database(t), redis.Config{})
+	deliver(t, store, "mailer", 8)
+	deliver(t, store, "caller", 1)
+	got := take(t, store, 8, time.Hour)
+	called, err := store.Backend().(eventstore.Deliverer).Take(t.Context(), "caller", eventstore.Taking{Limit: 1, Visibility: time.Hour})
+	if err != nil || len(called) != 1 {
+		t.Fatalf("take: %v, %v", called, err)
+	}
+	ack := func(d eventstore.Delivery) eventstore.Ack {
+		return eventstore.Ack{Consumer: d.Consumer, ID: d.ID, Attempt: d.Attempt}
+	}
+	former, unknown, theirs := ack(got[2]), ack(got[3]), ack(got[4])
+	former.Attempt, unknown.ID, theirs.Consumer = 2, uuid.New(), "caller"
+	note := eventstore.Append{Stream: "notes-1", Events: []eventstore.Event{{ID: uuid.New(), Type: "noted", Stream: "notes-1", Data: []byte("{}")}}}
+	batch := []eventstore.Commit{
+		{Acks: []eventstore.Ack{ack(got[0])}},
+		{Acks: []eventstore.Ack{former}},
+		{Acks: []eventstore.Ack{unknown}},
+		{Acks: []eventstore.Ack{ack(got[1])}},
+		{Acks: []eventstore.Ack{ack(called[0])}},
+		{Acks: []eventstore.Ack{theirs}},
+		{Appends: []eventstore.Append{note}, Acks: []eventstore.Ack{ack(got[5])}},
+		{Acks: []eventstore.Ack{ack(got[6])}},
+	}
+	refused := map[int]eventstore.Ack{1: former, 2: unknown, 5: theirs}
+	outcomes, err := store.Backend().Commit(t.Context(), batch)
+	if err != nil || len(outcomes) != len(batch) {
+		t.Fatalf("%d outcomes, %v", len(outcomes), err)
+	}
+	for i, o := range outcomes {
+		a, want := refused[i]
+		fenced, is := errors.AsType[*eventstore.FencedError](o.Err)
+		if (o.Err != nil) != want || want && (!is || fenced.Consumer != a.Consumer || fenced.Entry != a.ID) {
+			t.Errorf("commit %d came to %+v", i, o)
+		}
+	}
+	if p := outcomes[6].Result.Position; p != 1 {
+		t.Errorf("the event stands at %d", p)
+	}
+	for consumer, want := range map[string]int{"mailer": 4, "caller": 0} {
+		n, _, err := store.Backend().(eventstore.Deliverer).Window(t.Context(), consumer)
+		if err != nil || n != want {
+			t.Errorf("%d deliveries of %s are not done, want %d (%v)", n, consumer, want, err)
+		}
+	}
 }

@@ -78,41 +78,97 @@ end
 
 -- A window is a stream of what is in somebody's hands, with a consumer group; a hash of all that is not done; and what waits, by
 -- position, and what is in hands or to come later, by time.
-local function release(consumer, entry_id)
-  if entry_id ~= '-' then
-    call('XACK', P .. 'w:' .. consumer, 'workers', entry_id)
-    call('XDEL', P .. 'w:' .. consumer, entry_id)
+local PART = 1000 -- as many of them as one call is for
+
+-- done has a delivery removed whose record, and so its entry, is known.
+local function done(w, id, entry_id)
+  w.done[#w.done + 1] = id
+  w.entries[#w.entries + 1] = entry_id
+end
+
+-- remove removes what is done.
+local function remove()
+  for consumer, w in pairs(changes) do
+    for i = 1, #w.done, PART do
+      local last = math.min(i + PART - 1, #w.done)
+      call('XACK', w.stream, 'workers', unpack(w.entries, i, last))
+      call('XDEL', w.stream, unpack(w.entries, i, last))
+      call('HDEL', w.records, unpack(w.done, i, last))
+      call('ZREM', P .. 'wl:' .. consumer, unpack(w.done, i, last))
+      call('ZREM', P .. 'wr:' .. consumer, unpack(w.done, i, last))
+    end
+  end
+end
+
+-- acknowledge decides commits that are but an acknowledgement each, of one consumer: the ids and attempts from first to last.
+local function acknowledge(consumer, first, last, outcomes)
+  local w = window_of(consumer)
+  for from = first, last, 2 * PART do
+    local ids = {}
+    for i = from, math.min(from + 2 * PART - 1, last), 2 do
+      ids[#ids + 1] = ARGV[i]
+    end
+    for k, record in ipairs(call('HMGET', w.records, unpack(ids))) do
+      local entry_id = held(record, ARGV[from + 2 * k - 1])
+      if entry_id then
+        done(w, ids[k], entry_id)
+        windows = windows + 1
+      end
+      outcomes[#outcomes + 1] = entry_id and WRITTEN or { GONE, consumer, ids[k] }
+    end
+  end
+end
+
+local function give_back(i)
+  local consumer, id, due = ARGV[i], ARGV[i + 1], ARGV[i + 3]
+  local w = window_of(consumer)
+  local attempt, entry_id, rest = string.match(call('HGET', w.records, id), '^(%d+) %d (%S+) %d+ (.*)$')
+  call('XACK', w.stream, 'workers', entry_id)
+  call('XDEL', w.stream, entry_id)
+  local lines = {}
+  for line in string.gmatch(rest .. '\n' .. ARGV[i + 4], '[^\n]+') do
+    lines[#lines + 1] = line
+  end
+  while #lines > 33 do -- the place and the event, and 32 failures
+    table.remove(lines, 2)
+  end
+  call('HSET', w.records, id, attempt .. ' 0 - ' .. due .. ' ' .. table.concat(lines, '\n'))
+  call('ZREM', P .. 'wr:' .. consumer, id)
+  call('ZADD', P .. 'wl:' .. consumer, due, id)
+end
+
+-- deliver puts what is new into the window of a consumer, all of list from first to last.
+local function deliver(consumer, list, first, last)
+  local ids, records, ready = {}, {}, {}
+  for k = first, last do
+    ids[#ids + 1] = ARGV[list[k] + 1]
+  end
+  for k, there in ipairs(call('HMGET', window_of(consumer).records, unpack(ids))) do
+    if not there then
+      local i = list[first + k - 1]
+      records[#records + 1], records[#records + 2] = ids[k], '0 0 - 0 ' .. ARGV[i + 2] .. ' ' .. ARGV[i + 3]
+      ready[#ready + 1], ready[#ready + 2] = ARGV[i + 2], ids[k]
+    end
+  end
+  if #records > 0 then
+    call('HSET', window_of(consumer).records, unpack(records))
+    call('ZADD', P .. 'wr:' .. consumer, unpack(ready))
   end
 end
 
 local function deliveries(c)
   for _, i in ipairs(c.a or NONE) do
-    local consumer, id = ARGV[i], ARGV[i + 1]
-    local d = call('HGET', P .. 'wd:' .. consumer, id)
-    release(consumer, string.match(d, '^%d+ %d (%S+)'))
-    call('HDEL', P .. 'wd:' .. consumer, id)
-    call('ZREM', P .. 'wl:' .. consumer, id)
-    call('ZREM', P .. 'wr:' .. consumer, id)
+    local w = window_of(ARGV[i])
+    done(w, ARGV[i + 1], held(call('HGET', w.records, ARGV[i + 1]), ARGV[i + 2]))
   end
   for _, i in ipairs(c.r or NONE) do
-    local consumer, id, due = ARGV[i], ARGV[i + 1], ARGV[i + 3]
-    local attempt, entry_id, rest = string.match(call('HGET', P .. 'wd:' .. consumer, id), '^(%d+) %d (%S+) %d+ (.*)$')
-    release(consumer, entry_id)
-    local lines = {}
-    for line in string.gmatch(rest .. '\n' .. ARGV[i + 4], '[^\n]+') do
-      lines[#lines + 1] = line
-    end
-    while #lines > 33 do -- the place and the event, and 32 failures
-      table.remove(lines, 2)
-    end
-    call('HSET', P .. 'wd:' .. consumer, id, attempt .. ' 0 - ' .. due .. ' ' .. table.concat(lines, '\n'))
-    call('ZREM', P .. 'wr:' .. consumer, id)
-    call('ZADD', P .. 'wl:' .. consumer, due, id)
+    give_back(i)
   end
-  for _, i in ipairs(c.d or NONE) do
-    local consumer, id, position = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-    if call('HSETNX', P .. 'wd:' .. consumer, id, '0 0 - 0 ' .. position .. ' ' .. ARGV[i + 3]) == 1 then
-      call('ZADD', P .. 'wr:' .. consumer, position, id)
+  local list, first = c.d or NONE, 1
+  for k = 1, #list do
+    if k == #list or ARGV[list[k + 1]] ~= ARGV[list[k]] or k - first + 1 == PART then
+      deliver(ARGV[list[k]], list, first, k)
+      first = k + 1
     end
   end
   if c.a or c.r or c.d then

@@ -1,19 +1,27 @@
 -- What has to be true for a commit. Each of these returns what refuses it, or nil: a number, and what there is to say of that.
 
--- held reports whether a delivery was handed out as this attempt and not returned since. A delivery is the line "attempt held
--- entry due position event", and a line of each failure.
-local function held(consumer, id, attempt)
-  local d = call('HGET', P .. 'wd:' .. consumer, id)
-  if not d then
-    return false
+-- window_of is what the script changes in a consumer's window: the deliveries that are done, and their entries, which it removes
+-- when all commits are decided. Until then nobody asks for them: commits of a batch share no id.
+local changes = {}
+local function window_of(consumer)
+  local w = changes[consumer]
+  if not w then
+    w = { records = P .. 'wd:' .. consumer, stream = P .. 'w:' .. consumer, done = {}, entries = {} }
+    changes[consumer] = w
   end
-  local n, holds = string.match(d, '^(%d+) (%d)')
-  return n == attempt and holds == '1'
+  return w
+end
+
+-- held returns the entry of a delivery that was handed out as this attempt and not returned since. A delivery is the line "attempt
+-- held entry due position event", and a line of each failure.
+local function held(record, attempt)
+  local n, entry_id = string.match(record or '', '^(%d+) 1 (%S+)')
+  return n == attempt and entry_id or nil
 end
 
 local function settled(list)
   for _, i in ipairs(list) do
-    if not held(ARGV[i], ARGV[i + 1], ARGV[i + 2]) then
+    if not held(call('HGET', window_of(ARGV[i]).records, ARGV[i + 1]), ARGV[i + 2]) then
       return { GONE, ARGV[i], ARGV[i + 1] }
     end
   end

@@ -1,6 +1,8 @@
 -- Commits as arguments: see commit.lua.
 local REUSED, CONFLICT, CONDITION, FENCED, GONE, NO_ROWS, WENT_BACK = 1, 2, 3, 4, 5, 6, 7 -- what refuses a commit
 
+local WRITTEN = { 0, 0 }
+
 local at = 1
 local function take()
   at = at + 1
