@@ -94,8 +94,9 @@ local function remove()
       call('XACK', w.stream, 'workers', unpack(w.entries, i, last))
       call('XDEL', w.stream, unpack(w.entries, i, last))
       call('HDEL', w.records, unpack(w.done, i, last))
-      call('ZREM', P .. 'wl:' .. consumer, unpack(w.done, i, last))
-      call('ZREM', P .. 'wr:' .. consumer, unpack(w.done, i, last))
+      if call('ZREM', P .. 'wl:' .. consumer, unpack(w.done, i, last)) <= last - i then -- some whose time had passed
+        call('ZREM', P .. 'wr:' .. consumer, unpack(w.done, i, last))
+      end
     end
   end
 end

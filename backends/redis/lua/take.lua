@@ -54,8 +54,7 @@ local fresh, due, reply, dues = 0, fmt('%.0f', now + tonumber(ARGV[4])), {}, {}
 for k, id in ipairs(ids) do
   local attempt, entry, rest = string.match(taken[k], '^(%d+) %d (%S+) %d+ (.*)$')
   if entry == '-' then
-    local position, event = string.match(rest, '^(%d+) ([^\n]+)')
-    entry = call('XADD', stream, '*', 'delivery', id, 'position', position, 'event', event)
+    entry = call('XADD', stream, '*', 'delivery', id .. ' ' .. string.match(rest, '^[^\n]+'))
     fresh = fresh + 1
   else
     call('XCLAIM', stream, 'workers', worker, 0, entry, 'RETRYCOUNT', attempt + 1, 'JUSTID')
