@@ -3,6 +3,7 @@ package spine
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,13 +15,16 @@ import (
 // workers of all processes take them from there.
 
 // feedBatch is how many deliveries go into one commit.
-const feedBatch = 250
+const feedBatch = chunkEvents / 2
 
 // feedTime is how long the feeder waits for room for a batch, when there is room for less.
 const feedTime = 5 * time.Millisecond
 
 // feed puts events into the window. It reports false when the lane is over.
 func (l *lane) feed(ctx, work context.Context, in []Input, through eventstore.Position) bool {
+	var next sync.WaitGroup
+	defer next.Wait()
+	l.readAhead(ctx, &next)
 	for len(in) > 0 {
 		room, err := l.room(ctx, len(in))
 		if err != nil {
@@ -46,6 +50,18 @@ func (l *lane) feed(ctx, work context.Context, in []Input, through eventstore.Po
 		in = in[n:]
 	}
 	return true
+}
+
+// readAhead has the feed read the chunk that the lane asks for next, if there is one.
+func (l *lane) readAhead(ctx context.Context, reads *sync.WaitGroup) {
+	f := l.engine.feed
+	f.mu.Lock()
+	after := l.readTo
+	wanted := after < f.tail && !l.ended() && f.kept(after) == nil
+	f.mu.Unlock()
+	if wanted {
+		reads.Go(func() { _, _ = f.fetch(ctx, after) }) // an error shows again when the lane asks
+	}
 }
 
 // delivery of an event. The epoch is in its id because attempts begin anew after a reset: an answer to what was

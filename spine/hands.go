@@ -18,7 +18,8 @@ type hands struct {
 func newHands() hands { return hands{changed: make(chan struct{}, 1), pace: spareTime} }
 
 // room is how many deliveries to take: limit of any kind, for which workers are free, and ahead of those that are new. A team
-// with much in its hands lets some room gather first.
+// with much in its hands lets some room gather first, and takes half of what it can hold at most: so one half is taken while
+// another is handled and committed.
 func (h *hands) room(workers int, patience time.Duration) (limit, ahead int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -27,6 +28,7 @@ func (h *hands) room(workers int, patience time.Duration) (limit, ahead int) {
 	if room <= 0 || h.all > 0 && room < spare/4 {
 		return 0, 0
 	}
+	room = min(room, max(workers, (workers+spare)/2))
 	limit = max(0, min(room, workers-h.open))
 	return limit, room - limit
 }

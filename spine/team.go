@@ -15,6 +15,7 @@ type team struct {
 	*consumer
 	hands    hands
 	workers  chan *worker  // that are free; nil: to be made
+	calls    chan *handed  // for goroutines that have nothing to do: stacks as deep as a commit's are dear to make
 	patience time.Duration // how long a delivery may wait for one, from when it was taken
 }
 
@@ -29,7 +30,7 @@ const (
 func newTeam(e *engine, c *consumer) *team {
 	p := &c.Policy
 	t := &team{
-		engine: e, consumer: c, hands: newHands(), workers: make(chan *worker, p.Workers),
+		engine: e, consumer: c, hands: newHands(), workers: make(chan *worker, p.Workers), calls: make(chan *handed),
 		patience: min(spareTime, max(0, p.Visibility-p.Deadline)), // a handler has all of its time
 	}
 	for range p.Workers {
@@ -40,6 +41,7 @@ func newTeam(e *engine, c *consumer) *team {
 
 // end ends the workers, when all of them are free.
 func (t *team) end() {
+	close(t.calls)
 	for range t.Policy.Workers {
 		if w := <-t.workers; w != nil {
 			close(w.jobs)
@@ -154,10 +156,19 @@ func (t *team) handOut(ctx, work context.Context, s *shape, taken []eventstore.D
 			ack: ackOf(taken[i]), ends: ctx.Done(), late: late, over: began.Add(t.Policy.Visibility),
 		}
 		h.discount()
-		go func() {
-			h.serve(work)
-			t.hands.done()
-		}()
+		select {
+		case t.calls <- h:
+		default:
+			go t.serve(work, h)
+		}
+	}
+}
+
+// serve handles a delivery, and then whatever else there is for it, until the team ends.
+func (t *team) serve(ctx context.Context, h *handed) {
+	for more := true; more; h, more = <-t.calls {
+		h.serve(ctx)
+		t.hands.done()
 	}
 }
 
