@@ -41,9 +41,9 @@ type Spill struct {
 type Policy struct {
 	Delivery      Delivery      // in order, or each event by itself. Defaults to Ordered
 	Partitions    int           // lanes: 1 … 1024. Defaults to what the log has, at first 16. Not for Competing
-	Workers       int           // of a Competing organ, in this process. Defaults to 8
+	Workers       int           // handlers of a Competing organ that run at once, in this process. Defaults to 8
 	Window        int           // deliveries of a Competing organ under way, in all processes: 1 … 1000. Defaults to 1000
-	Visibility    time.Duration // after which another worker may have a delivery. Defaults to twice the Deadline
+	Visibility    time.Duration // after which another worker may have a delivery, from when it was taken. Defaults to twice the Deadline
 	OnError       OnError       // when a handler keeps failing. Defaults to ErrorStore
 	OnCommitError OnCommitError // when the store keeps failing. Defaults to CommitRetry
 	Retry         Retry         // quick retries, in place
@@ -62,7 +62,8 @@ const (
 	Ordered
 
 	// Competing hands each event to one of several workers, in no order, and acknowledges it alone: for slow
-	// side effects. A worker that says nothing for Policy.Visibility loses it to another.
+	// side effects. A worker that says nothing for Policy.Visibility loses it to another. A process takes more than it
+	// has workers for where handlers are fast; what it does not get to within a second passes to others.
 	Competing
 )
 
