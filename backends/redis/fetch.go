@@ -6,7 +6,6 @@ import (
 	"strconv"
 
 	"github.com/necrostack/necrostack/eventstore"
-	"github.com/redis/go-redis/v9"
 )
 
 // nothing reads the head alone.
@@ -19,8 +18,30 @@ func (s *source) nothing(ctx context.Context, c *chunk) error {
 // place is the id of an entry of the log.
 func place(p eventstore.Position) string { return strconv.FormatInt(int64(p), 10) + "-0" }
 
-// scan reads the log as it stands, whatever of it is selected. The head is read before it: what has come between the two is left out.
+// scan reads the log as it stands, whatever of it is selected: there is an event at each position up to the head.
 func (s *source) scan(ctx context.Context, c *chunk) error {
+	if c.head < 0 {
+		return s.begin(ctx, c)
+	}
+	c.places = make([]eventstore.Position, 0, c.rows)
+	if s.backward {
+		c.reached = max(c.upTo-eventstore.Position(c.rows), c.after) + 1
+		c.more = c.reached > c.after+1
+		for p := c.upTo; p >= c.reached; p-- {
+			c.places = append(c.places, p)
+		}
+	} else {
+		c.reached = min(c.after+eventstore.Position(c.rows), c.upTo)
+		c.more = c.reached < c.upTo
+		for p := c.after + 1; p <= c.reached; p++ {
+			c.places = append(c.places, p)
+		}
+	}
+	return s.readAt(ctx, c)
+}
+
+// begin is the first scan. The head is read before the log: what has come between the two is left out.
+func (s *source) begin(ctx context.Context, c *chunk) error {
 	upTo := c.upTo
 	if upTo == 0 {
 		upTo = math.MaxInt64
@@ -30,33 +51,47 @@ func (s *source) scan(ctx context.Context, c *chunk) error {
 		verb, from, to = "XREVRANGE", to, from
 	}
 	pipe := s.b.client.Pipeline()
-	var head *redis.XMessageSliceCmd
-	if c.head < 0 {
-		head = s.b.lastPulse(ctx, pipe)
-	}
-	var events func(take func(eventstore.Event)) (int, error)
+	head := s.b.lastPulse(ctx, pipe)
+	var log *span
 	if c.after < upTo {
-		events = s.b.pipeRange(ctx, pipe, verb, s.b.key("log"), from, to, "COUNT", c.rows)
+		log = s.b.pipeRange(ctx, pipe, verb, s.b.key("log"), from, to, "COUNT", c.rows)
 	}
 	_, _ = pipe.Exec(ctx)
-	if head != nil {
-		p, err := pulseOf(head)
-		if err != nil {
-			return err
-		}
-		c.head = p.Head
-		c.upTo = min(upTo, c.head)
+	p, err := pulseOf(head)
+	if err != nil {
+		return err
 	}
-	if events == nil {
+	c.head, c.upTo = p.Head, min(upTo, p.Head)
+	if log == nil {
 		return nil
 	}
-	n, err := events(func(e eventstore.Event) {
-		c.reached = e.Position
-		if e.Position <= c.head && (s.all || s.query.Matches(&e)) {
+	n, err := log.len()
+	if err != nil {
+		return err
+	}
+	want, step := c.after+1, eventstore.Position(1)
+	if s.backward {
+		want, step = c.upTo, -1
+	}
+	gap := false
+	err = log.each(&s.decoder, func(e *eventstore.Event) bool {
+		if e.Position > c.head {
+			return true
+		}
+		if gap = e.Position != want; gap {
+			return false
+		}
+		c.reached, want = e.Position, want+step
+		if s.selects(e) {
 			c.take(e)
 		}
+		return true
 	})
-	c.more = n == c.rows && (s.backward || c.reached < c.upTo)
+	rest := want > c.after && want <= c.upTo
+	c.more = rest && n == c.rows
+	if err == nil && (gap || rest && !c.more) {
+		err = absent(want)
+	}
 	return err
 }
 
@@ -95,55 +130,45 @@ func (s *source) find(ctx context.Context, c *chunk) error {
 	for i, p := range positions {
 		places[i] = r.position(p)
 	}
-	if r.err != nil {
+	for i := 0; i < len(entries) && r.err == nil; i++ {
+		var e eventstore.Event
+		if r.event(entries[i], &e); r.err == nil && (s.exact || s.query.Matches(&e)) {
+			c.take(&e)
+		}
+	}
+	if r.err != nil || len(places) == len(entries) {
 		return r.err
 	}
-	take := func(e eventstore.Event) {
-		if s.exact || s.query.Matches(&e) {
-			c.take(e)
-		}
-	}
-	for _, entry := range entries {
-		var e eventstore.Event
-		if r.event(entry, &e); r.err != nil {
-			return r.err
-		}
-		take(e)
-	}
-	if len(places) == len(entries) {
-		return nil
-	}
-	return s.b.eventsAt(ctx, places[len(entries):], take)
+	c.places, c.exact = places[len(entries):], s.exact
+	return s.readAt(ctx, c)
 }
 
-// near is how far apart positions may be to be read as one range, with what is between them: that costs less than a range of its own.
-const near = 4
+const (
+	// near is how far apart positions may be to be read as one range, with what is between them: that costs less than a range of its own.
+	near = 4
+	// together is how many are at most: the client copies what comes again whenever it turns out to be longer.
+	together = 32
+)
 
-// eventsAt reads the log at positions, which are in order.
-func (b *Backend) eventsAt(ctx context.Context, at []eventstore.Position, take func(eventstore.Event)) error {
-	pipe := b.client.Pipeline()
+// readAt reads the log at the places of a chunk. The last one is read by itself: see chunk.see.
+func (s *source) readAt(ctx context.Context, c *chunk) error {
+	pipe := s.b.client.Pipeline()
 	verb := "XRANGE"
-	if len(at) > 1 && at[1] < at[0] {
+	if s.backward {
 		verb = "XREVRANGE"
 	}
-	var ranges []func(take func(eventstore.Event)) (int, error)
+	at := c.places
 	for i := 0; i < len(at); {
 		last := i
-		for last+1 < len(at) && max(at[last+1]-at[last], at[last]-at[last+1]) <= near {
+		for last+2 < len(at) && last-i+1 < together && max(at[last+1]-at[last], at[last]-at[last+1]) <= near {
 			last++
 		}
-		ranges = append(ranges, b.pipeRange(ctx, pipe, verb, b.key("log"), place(at[i]), place(at[last])))
+		c.spans = append(c.spans, s.b.pipeRange(ctx, pipe, verb, s.b.key("log"), place(at[i]), place(at[last])))
 		i = last + 1
 	}
 	_, _ = pipe.Exec(ctx)
-	next := 0
-	for _, events := range ranges {
-		if _, err := events(func(e eventstore.Event) {
-			if next < len(at) && e.Position == at[next] {
-				take(e)
-				next++
-			}
-		}); err != nil {
+	for _, span := range c.spans {
+		if _, err := span.len(); err != nil {
 			return err
 		}
 	}

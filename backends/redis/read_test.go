@@ -2,7 +2,9 @@ package redis_test
 
 import (
 	"fmt"
+	"net/url"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/necrostack/necrostack/backends/redis"
@@ -53,5 +55,43 @@ func TestReadsAlongIndexesYieldWhatIsAskedForHoweverFarApart(t *testing.T) {
 				t.Errorf("each %d., %+v: got %v, want %v", step, r, got, want)
 			}
 		}
+	}
+}
+
+// Whoever removes an entry by hand makes no shorter history of it.
+func TestAReadOfALogThatLacksAnEventFails(t *testing.T) {
+	t.Parallel()
+	const n = 3000
+	for _, lacks := range []int{1, 100, 129, 1000, n} {
+		t.Run(fmt.Sprint(lacks), func(t *testing.T) {
+			t.Parallel()
+			dsn := testenv.Redis(t).Database(t)
+			store := openStore(t, dsn, redis.Config{})
+			var events []eventstore.Event
+			for range n {
+				events = append(events, event(t, store, "all"))
+			}
+			if _, err := store.Commit(t.Context(), eventstore.Commit{Appends: []eventstore.Append{{Stream: "a-1", Events: events}}}); err != nil {
+				t.Fatal(err)
+			}
+			u, err := url.Parse(dsn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := testenv.RedisClient(t, dsn).XDel(t.Context(), "{"+u.Query().Get("log")+"}:log", fmt.Sprint(lacks, "-0")).Err(); err != nil {
+				t.Fatal(err)
+			}
+			for _, q := range []eventstore.Query{eventstore.All(), eventstore.InStream("a-1"), eventstore.WithTags("all")} {
+				for _, backward := range []bool{false, true} {
+					var err error
+					for _, fault := range store.Read(t.Context(), q, eventstore.Range{Backward: backward}) {
+						err = fault
+					}
+					if want := fmt.Sprintf("no event at position %d", lacks); err == nil || !strings.Contains(err.Error(), want) {
+						t.Errorf("%v, backward %v: %v, and not: %s", q, backward, err, want)
+					}
+				}
+			}
+		})
 	}
 }
