@@ -12,10 +12,13 @@ import (
 
 // Commit implements eventstore.Backend: a batch is one script.
 func (b *Backend) Commit(ctx context.Context, commits []eventstore.Commit) (outcomes []eventstore.Outcome, err error) {
-	if len(commits) == 1 && lone(&commits[0]) {
-		outcomes, err = b.appendOne(ctx, &commits[0])
-	} else {
+	switch {
+	case b.follow != nil || slices.ContainsFunc(commits, func(c eventstore.Commit) bool { return !onlyAppends(&c) }):
 		outcomes, err = b.commitBatch(ctx, commits)
+	case len(commits) == 1 && lone(&commits[0]):
+		outcomes, err = b.appendOne(ctx, &commits[0])
+	default:
+		outcomes, err = b.appendMany(ctx, commits)
 	}
 	if err == nil && b.sure(ctx) == nil { // else what was written stands, and whatever comes next fails
 		b.seen.written(commits, outcomes)
@@ -39,39 +42,6 @@ func (b *Backend) commitBatch(ctx context.Context, commits []eventstore.Commit) 
 		return nil, outcome(err)
 	}
 	return b.outcomes(commits, reply, a.mark)
-}
-
-// lone reports whether a commit is but one event in one stream.
-func lone(c *eventstore.Commit) bool {
-	return len(c.Appends) == 1 && len(c.Appends[0].Events) == 1 &&
-		len(c.Unless)+len(c.Checkpoints)+len(c.Deliveries)+len(c.Acks)+len(c.Returns)+len(c.Parks)+
-			len(c.Unparks)+len(c.Redrives)+len(c.Schedules)+len(c.Cancels) == 0
-}
-
-// appendOne appends an event by the script made for it.
-func (b *Backend) appendOne(ctx context.Context, c *eventstore.Commit) ([]eventstore.Outcome, error) {
-	p := &c.Appends[0]
-	a := arguments{list: make([]any, 0, 4+stride)}
-	a.head(p)
-	if err := a.event(&p.Events[0]); err != nil {
-		return nil, fmt.Errorf("%w: %w", eventstore.ErrRefused, err)
-	}
-	reply, err := b.write(ctx, appendScript, a.list)
-	if err != nil {
-		return nil, outcome(err)
-	}
-	if len(reply) == 1 { // the id is known
-		return b.commitBatch(ctx, []eventstore.Commit{*c})
-	}
-	var r reader
-	position, version := r.position(r.item(reply, 0)), eventstore.Version(r.int(r.item(reply, 1)))
-	if r.err != nil {
-		return nil, lost{r.err}
-	}
-	if position == 0 {
-		return []eventstore.Outcome{{Err: &eventstore.ConflictError{Stream: p.Stream, Expected: p.Expect, Actual: version}}}, nil
-	}
-	return []eventstore.Outcome{{Result: eventstore.Result{Position: position, Versions: []eventstore.Version{version}}}}, nil
 }
 
 // write runs a script that writes the log, and waits for replicas if it is to.

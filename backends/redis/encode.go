@@ -18,8 +18,8 @@ type arguments struct {
 
 func (a *arguments) add(values ...any) { a.list = append(a.list, values...) }
 
-// batch adds a batch of commits.
-func (a *arguments) batch(commits []eventstore.Commit) error {
+// grow makes room for commits.
+func (a *arguments) grow(commits []eventstore.Commit) {
 	n := 2
 	for i := range commits {
 		n += 2
@@ -28,6 +28,11 @@ func (a *arguments) batch(commits []eventstore.Commit) error {
 		}
 	}
 	a.list = make([]any, 0, n)
+}
+
+// batch adds a batch of commits.
+func (a *arguments) batch(commits []eventstore.Commit) error {
+	a.grow(commits)
 	a.add(len(commits))
 	for i := 0; i < len(commits); {
 		if n := a.acks(commits[i:]); n > 0 {
@@ -64,13 +69,21 @@ func onlyAck(c *eventstore.Commit) bool {
 		len(c.Unparks)+len(c.Redrives)+len(c.Schedules)+len(c.Cancels) == 0
 }
 
-// commit adds all of a commit but for its end.
-func (a *arguments) commit(c *eventstore.Commit) error {
-	a.add(len(c.Appends))
-	for i := range c.Appends {
-		if err := a.append(&c.Appends[i]); err != nil {
+// appends adds those of a commit.
+func (a *arguments) appends(list []eventstore.Append) error {
+	a.add(len(list))
+	for i := range list {
+		if err := a.append(&list[i]); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// commit adds all of a commit but for its end.
+func (a *arguments) commit(c *eventstore.Commit) error {
+	if err := a.appends(c.Appends); err != nil {
+		return err
 	}
 	a.conditions(c.Unless)
 	a.entries(c)
@@ -117,12 +130,13 @@ func (a *arguments) head(p *eventstore.Append) {
 	a.add(string(p.Stream), p.Stream.Category(), least, most)
 }
 
+// event adds an event: its id as a text, and what of it is found behind the bucket that its last bytes name.
 func (a *arguments) event(e *eventstore.Event) error {
 	m, err := encodeMetadata(e)
 	if err != nil {
 		return err
 	}
-	a.add(e.ID.String(), e.ID[:], e.Type, m, strings.Join(e.Tags, "\x00"), []byte(e.Data))
+	a.add(e.ID.String(), e.ID[:14], e.Type, m, strings.Join(e.Tags, "\x00"), []byte(e.Data))
 	return nil
 }
 

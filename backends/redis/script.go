@@ -57,6 +57,7 @@ var (
 	probeScript       = newScript(false, "probe")
 	checkScript       = newScript(true, "check")
 	appendScript      = newScript(false, "append_one")
+	appendManyScript  = newScript(false, "append_many")
 	commitScript      = newScript(false, "query", "append", "mark", "views", "parse", "ids", "fences", "change", "put_rows", "commit")
 	fireScript        = newScript(false, "append", "fire")
 	findScript        = newScript(true, "query", "find")

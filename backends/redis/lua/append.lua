@@ -1,5 +1,5 @@
 -- Appending: an append is its stream, its category, the least and greatest version expected ('' for any), the number of its
--- events, and of each event its id, the same in 16 bytes, type, metadata, tags separated by NUL, and data.
+-- events, and of each event its id, the same as the first 14 of its bytes, type, metadata, tags separated by NUL, and data.
 local STRIDE = 6
 
 local head, time, roster, window = pulse()
@@ -50,7 +50,7 @@ local function write(a, first)
     head, v = head + 1, v + 1
     call('XADD', log, fmt('%.0f-0', head), 'type', src[i + 2], 'stream', stream, 'version', v, 'first', first, 'id', id,
       'tags', tags, 'meta', src[i + 3], 'time', now, 'data', src[i + 5])
-    call('HSET', bucket(id), sub(src[i + 1], 1, 14), head)
+    call('HSET', bucket(id), src[i + 1], head)
     indexed(versions_key, head)
     indexed(P .. 't:' .. src[i + 2], head)
     indexed(category, head)

@@ -1,8 +1,8 @@
 -- Appends one event to one stream, so that a lone writer does not pay for what he does not use. ARGV is as of an append, but for the
 -- number of events. It returns the event's position and version; or 0 and the version of a stream that is not as expected; or 0 alone
 -- if the id is known, and then this may be the same commit again: only the long way tells.
-local stream, category, least, most, id, bytes, kind, meta, tags, data = unpack(ARGV)
-local bucket, field, versions = P .. 'i:' .. sub(id, 33), sub(bytes, 1, 14), P .. 's:' .. stream
+local stream, category, least, most, id, field, kind, meta, tags, data = unpack(ARGV)
+local bucket, versions = P .. 'i:' .. sub(id, 33), P .. 's:' .. stream
 if least ~= '' then
   local v = call('LLEN', versions)
   if v < tonumber(least) or v > tonumber(most) then

@@ -2,8 +2,8 @@
 local NONE = {}
 
 -- An id of an event is known by its position, or as 'r' if a schedule has reserved it.
-local function known(id, bytes)
-  return call('HGET', bucket(id), sub(bytes, 1, 14))
+local function known(id, field)
+  return call('HGET', bucket(id), field)
 end
 
 -- A schedule's id is known for ever, by the first one of its commit and by how many they were.
