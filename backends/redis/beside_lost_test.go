@@ -108,7 +108,7 @@ func TestViewsBesideALogHealThemselves(t *testing.T) {
 	t.Parallel()
 	for name, lost := range map[string]string{
 		"all": "", "rows": "rows:", "the order of keys": "rk:", "the order of a column": "rx:", "what is known of versions": "view:",
-		"consumers": "consumer:", "members": "members", "what is known of the log": "meta", "pulses": "pulse", "which version serves": "serving",
+		"consumers": "consumer:", "members": "members", "what is known of the log": "meta", "pulses": "pulse", "beats": "beats", "which version serves": "serving",
 	} {
 		for _, running := range []bool{true, false} {
 			t.Run(name+map[bool]string{true: " while they run", false: " while they do not"}[running], func(t *testing.T) {

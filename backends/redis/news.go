@@ -2,15 +2,17 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/necrostack/necrostack/eventstore"
 	"github.com/redis/go-redis/v9"
 )
 
-// news hears of what other processes do: one connection for all who wait in this one reads the stream of pulses, and blocks while
-// there is nothing new. It is only a help: what gets lost is found by looking.
+// news hears of what other processes do: one connection for all who wait in this one reads the log and the stream of beats, and blocks
+// while there is nothing new. It is only a help: what gets lost is found by looking.
 type news struct {
 	b     *Backend
 	heard atomic.Bool // it reads, and will hear
@@ -74,7 +76,7 @@ func (n *news) nudge() {
 	_ = node.ClientUnblock(ctx, id).Err() // else the block ends by itself
 }
 
-// hear wakes whoever waits at each pulse, on a connection of its own, and on another one when that is lost.
+// hear wakes whoever waits, on a connection of its own, and on another one when that is lost.
 func (n *news) hear() {
 	const least, most = 50 * time.Millisecond, 5 * time.Second
 	for wait := least; n.ctx.Err() == nil; wait = min(2*wait, most) {
@@ -106,16 +108,16 @@ func (n *news) connect() bool {
 		n.node = nil
 		n.mu.Unlock()
 	}()
+	var before latest
 	for n.ctx.Err() == nil {
-		last, err := n.last(conn)
+		now, more, err := n.attend(conn)
 		if err != nil {
 			return true
 		}
-		n.heard.Store(true)
-		n.b.wake.Fire() // also for what came before
-		if !n.attend(conn, last) {
-			return true
+		if more && now == before { // of which the pulse does not tell: a part of the log is missing
+			pause(n.ctx, mostPause)
 		}
+		before = now
 	}
 	return true
 }
@@ -133,34 +135,39 @@ func (n *news) master() (*redis.Client, error) {
 	return c, nil
 }
 
-// last is the id of the last pulse.
-func (n *news) last(conn *redis.Conn) (string, error) {
-	list, err := n.b.lastPulse(n.ctx, conn).Result()
-	if err != nil || len(list) == 0 {
-		return "0", err
-	}
-	return list[0].ID, nil
+// latest is what is known of the log: its head, and the last beat.
+type latest struct {
+	head eventstore.Position
+	beat string
 }
 
-// attend wakes whoever waits at each pulse behind one, until there is none for a while, and reports false if the connection is lost.
-// Then it looks for the last one again: the log may have gone backwards, when a replica took over.
-func (n *news) attend(conn *redis.Conn, last string) bool {
-	for n.ctx.Err() == nil {
-		streams, err := conn.XRead(n.ctx, &redis.XReadArgs{Streams: []string{n.b.key("pulse"), last}, Block: blocking}).Result()
-		if err == redis.Nil { //nolint:errorlint // go-redis says so: there was nothing
-			return true
-		}
-		if err != nil {
-			return false
-		}
-		for _, s := range streams {
-			for _, m := range s.Messages {
-				last = m.ID
-			}
-		}
-		n.b.wake.Fire()
+// attend wakes whoever waits for what has come, and waits for more, for a while: for an event behind the head, or a beat behind the
+// last one. It reports whether there is more. Each time it looks anew where these are: the log may have gone backwards, when a replica
+// took over, and many events are one piece of news.
+func (n *news) attend(conn *redis.Conn) (now latest, more bool, err error) {
+	pipe := conn.Pipeline()
+	pulse, beats := n.b.lastPulse(n.ctx, pipe), pipe.XRevRangeN(n.ctx, n.b.key("beats"), "+", "-", 1)
+	_, _ = pipe.Exec(n.ctx)
+	p, err := pulseOf(pulse)
+	if err == nil {
+		err = beats.Err()
 	}
-	return true
+	if err != nil {
+		return now, false, err
+	}
+	now = latest{p.Head, "0"}
+	for _, beat := range beats.Val() {
+		now.beat = beat.ID
+	}
+	n.heard.Store(true)
+	n.b.wake.Fire()
+	err = conn.XRead(n.ctx, &redis.XReadArgs{
+		Streams: []string{n.b.key("log"), n.b.key("beats"), place(now.head), now.beat}, Count: 1, Block: blocking,
+	}).Err()
+	if errors.Is(err, redis.Nil) {
+		return now, false, nil
+	}
+	return now, err == nil, err
 }
 
 func pause(ctx context.Context, d time.Duration) {

@@ -2,6 +2,8 @@ package redis
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"time"
 
 	"github.com/necrostack/necrostack/eventstore"
@@ -55,18 +57,26 @@ func (b *Backend) pulse(ctx context.Context) (eventstore.Pulse, error) {
 	return p, err
 }
 
-// lastPulse asks for the last entry of the stream of pulses.
-func (b *Backend) lastPulse(ctx context.Context, c redis.Cmdable) *redis.XMessageSliceCmd {
-	return c.XRevRangeN(ctx, b.key("pulse"), "+", "-", 1)
+// lastPulse asks for the pulse.
+func (b *Backend) lastPulse(ctx context.Context, c redis.Cmdable) *redis.StringCmd {
+	return c.Get(ctx, b.key("pulse"))
 }
 
-func pulseOf(cmd *redis.XMessageSliceCmd) (p eventstore.Pulse, err error) {
-	list, err := cmd.Result()
-	if err != nil || len(list) == 0 {
+// pulseOf reads the pulse: see lua/base.lua.
+func pulseOf(cmd *redis.StringCmd) (p eventstore.Pulse, err error) {
+	text, err := cmd.Result()
+	if errors.Is(err, redis.Nil) { // nothing has happened yet
+		return p, nil
+	}
+	if err != nil {
 		return p, err
 	}
+	f := strings.Split(text, " ")
 	var r reader
-	v := list[0].Values
-	p.Head, p.Roster, p.Window = r.position(v["head"]), r.int(v["roster"]), r.int(v["window"])
+	if len(f) != 4 {
+		r.fail(text, "a pulse")
+		return p, r.err
+	}
+	p.Head, p.Roster, p.Window = r.position(f[0]), r.int(f[2]), r.int(f[3])
 	return p, r.err
 }

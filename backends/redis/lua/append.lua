@@ -72,7 +72,10 @@ local function finish(rosters, windows)
       call('RPUSH', key, unpack(list, i, math.min(i + 999, #list)))
     end
   end
-  if head > began or rosters > 0 or windows > 0 then
-    beat(head, head > began and now or time, roster + rosters, window + windows)
+  local last = head > began and now or time
+  if rosters > 0 or windows > 0 then
+    beat(head, last, roster + rosters, window + windows)
+  elseif head > began then
+    set_pulse(head, last, roster, window)
   end
 end

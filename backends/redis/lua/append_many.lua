@@ -147,6 +147,6 @@ for name, list in pairs(tagged) do
   push(P .. 'g:' .. name, list)
 end
 if head > began then
-  beat(head, now, roster, window)
+  set_pulse(head, now, roster, window)
 end
 return out

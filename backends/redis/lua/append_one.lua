@@ -9,20 +9,23 @@ if least ~= '' then
     return call('HEXISTS', bucket, field) == 1 and { 0 } or { 0, v }
   end
 end
-local head, time, roster, window = pulse()
-head, time = head + 1, math.max(clock(), time)
-if call('HSETNX', bucket, field, head) == 0 then
+local head, time, rest = string.match(call('GET', P .. 'pulse') or '0 0 0 0', '^(%d+) (%d+)(.*)$')
+local now, place = clock(), fmt('%d', head + 1)
+if now > tonumber(time) then
+  time = fmt('%d', now)
+end
+if call('HSETNX', bucket, field, place) == 0 then
   return { 0 }
 end
-local version = call('RPUSH', versions, head)
-call('XADD', log, fmt('%.0f-0', head), 'type', kind, 'stream', stream, 'version', version, 'first', head, 'id', id,
+local version = call('RPUSH', versions, place)
+call('XADD', log, place .. '-0', 'type', kind, 'stream', stream, 'version', fmt('%d', version), 'first', place, 'id', id,
   'tags', tags, 'meta', meta, 'time', time, 'data', data)
-call('RPUSH', P .. 't:' .. kind, head)
-call('RPUSH', P .. 'c:' .. category, head)
+call('RPUSH', P .. 't:' .. kind, place)
+call('RPUSH', P .. 'c:' .. category, place)
 if tags ~= '' then
   for tag in string.gmatch(tags, '[^%z]+') do
-    call('RPUSH', P .. 'g:' .. tag, head)
+    call('RPUSH', P .. 'g:' .. tag, place)
   end
 end
-beat(head, time, roster, window)
-return { head, version }
+call('SET', P .. 'pulse', place .. ' ' .. time .. rest)
+return { head + 1, version }

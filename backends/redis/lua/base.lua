@@ -11,19 +11,25 @@ local function clock()
   return t[1] * 1000000 + t[2]
 end
 
--- pulse is the log's head, the time of its last event, and the beats of rosters and windows.
+-- pulse is the log's head, the time of its last event, and the beats of rosters and windows: a text of four numbers.
 local function pulse()
-  local last = call('XREVRANGE', P .. 'pulse', '+', '-', 'COUNT', 1)[1]
-  if not last then
+  local text = call('GET', P .. 'pulse')
+  if not text then
     return 0, 0, 0, 0
   end
-  local f = last[2]
-  return tonumber(f[2]), tonumber(f[4]), tonumber(f[6]), tonumber(f[8])
+  local head, time, roster, window = string.match(text, '^(%d+) (%d+) (%d+) (%d+)$')
+  return tonumber(head), tonumber(time), tonumber(roster), tonumber(window)
 end
 
--- beat writes a new pulse, which wakes whoever waits.
+-- set_pulse writes a new pulse. Who waits for events is woken by the log itself.
+local function set_pulse(head, time, roster, window)
+  call('SET', P .. 'pulse', fmt('%.0f %.0f %.0f %.0f', head, time, roster, window))
+end
+
+-- beat writes a new pulse, and wakes whoever waits.
 local function beat(head, time, roster, window)
-  call('XADD', P .. 'pulse', 'MAXLEN', '~', 100, '*', 'head', head, 'time', time, 'roster', roster, 'window', window)
+  set_pulse(head, time, roster, window)
+  call('XADD', P .. 'beats', 'MAXLEN', '~', 100, '*', 'roster', roster, 'window', window)
 end
 
 -- changed says that some roster has changed.

@@ -1,7 +1,9 @@
 -- Tries, on keys of its own, every command that the log is written by: a user who may not use one of them must not find out in the
 -- middle of a commit. It leaves nothing behind.
-local hash, list, set, sorted, stream = P .. 'probe:h', P .. 'probe:l', P .. 'probe:s', P .. 'probe:z', P .. 'probe:x'
+local text, hash, list, set, sorted, stream = P .. 'probe:t', P .. 'probe:h', P .. 'probe:l', P .. 'probe:s', P .. 'probe:z', P .. 'probe:x'
 call('TIME')
+call('SET', text, '1')
+call('GET', text)
 call('HSET', hash, 'a', '1')
 call('HSETNX', hash, 'b', '1')
 call('HINCRBY', hash, 'a', 1)
@@ -20,5 +22,5 @@ call('XACK', stream, 'workers', '1-0')
 call('XINFO', 'CONSUMERS', stream, 'workers')
 call('XGROUP', 'DELCONSUMER', stream, 'workers', 'probe')
 call('XDEL', stream, '1-0')
-call('DEL', hash, list)
+call('DEL', text, hash, list)
 call('UNLINK', set, sorted, stream)
