@@ -119,7 +119,7 @@ func TestTripSurvivesACrashAnywhere(t *testing.T) {
 					}
 					return []any{told.State, held}, err
 				},
-				Most: 20,
+				Pairs: 20, Late: 20,
 			})
 		})
 	}
