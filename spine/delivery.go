@@ -27,11 +27,14 @@ type handed struct {
 // errSpare is why a delivery was passed on that nobody has tried.
 var errSpare = errors.New("no worker was free in time")
 
-// discount takes out of a delivery how often it was passed on: these were no attempts.
+// discount takes out of a delivery how often it was passed on: these were no attempts. Nobody knows what was before the failures that
+// are kept: if all of them are of that kind, it counts as new.
 func (h *handed) discount() {
 	before := len(h.Failures)
 	h.Failures = slices.DeleteFunc(h.Failures, func(f eventstore.Failure) bool { return f.Error == errSpare.Error() })
-	h.Attempt -= before - len(h.Failures)
+	if h.Attempt -= before - len(h.Failures); before == keptFailures && len(h.Failures) == 0 {
+		h.Attempt = 1
+	}
 }
 
 // serve handles a delivery and settles it.
@@ -92,11 +95,8 @@ func (h *handed) carryOut(ctx context.Context) error {
 			if !pause(ctx, jitter(time.Millisecond<<min(n, 8))) {
 				return err
 			}
-			if n == 0 {
-				h.team.hands.need()
-				if !h.hold() {
-					return h.passOn(ctx)
-				}
+			if n == 0 && !h.holdAgain() {
+				return h.passOn(ctx)
 			}
 		case errors.Is(err, eventstore.ErrConflict), isRefusal(err):
 			h.consumer.failed.Add(1)
@@ -133,6 +133,16 @@ func (h *handed) hold() bool {
 	}
 	h.team.hands.slow()
 	return false
+}
+
+// holdAgain waits for a worker once more, as long as there is time to handle the event again.
+func (h *handed) holdAgain() bool {
+	late := make(chan struct{})
+	enough := time.AfterFunc(time.Until(h.over.Add(-h.consumer.Policy.Deadline)), func() { close(late) })
+	defer enough.Stop()
+	h.late = late
+	h.team.hands.need()
+	return h.hold()
 }
 
 // letGo gives the worker back.

@@ -87,6 +87,7 @@ func (t *team) breathe(ctx context.Context) {
 	if t.hands.count() == 0 {
 		return
 	}
+	defer func() { t.note(t.hands.count(), 0) }()
 	enough := time.NewTimer(shortTime)
 	defer enough.Stop()
 	for t.hands.count() > 0 {
