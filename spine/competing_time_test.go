@@ -203,3 +203,58 @@ func numbered(from, n int) (list []eventstore.Event) {
 	}
 	return list
 }
+
+// returning counts the deliveries that are returned.
+type returning struct {
+	*spinetest.Tap
+	returns atomic.Int64
+}
+
+func (r *returning) Commit(ctx context.Context, batch []eventstore.Commit) ([]eventstore.Outcome, error) {
+	for i := range batch {
+		r.returns.Add(int64(len(batch[i].Returns)))
+	}
+	return r.Tap.Commit(ctx, batch)
+}
+
+// TestConflictingDeliveryWaitsForAWorker has an event conflict whose worker has gone on to a slow one meanwhile.
+func TestConflictingDeliveryWaitsForAWorker(t *testing.T) {
+	t.Parallel()
+	virtual(t, func(t *spinetest.Trial) {
+		const fast = 200 // so that both of the others are taken together
+		r := &returning{Tap: t.Tap()}
+		var order []int
+		o := competing(func(ctx context.Context, in spine.Input) (spine.Output, error) {
+			n := spinetest.N(in.Event)
+			out := spinetest.Out(spinetest.Event(fmt.Sprintf("copy-%d", n), "mid", n))
+			if n <= fast {
+				return out, nil
+			}
+			order = append(order, n)
+			if len(order) == 1 {
+				t.Put(spinetest.Event(fmt.Sprintf("copy-%d", n), "other", 0))
+				out.Commit.Appends[0].Expect = eventstore.NoStream
+				time.Sleep(500 * time.Millisecond)
+			} else {
+				time.Sleep(10 * time.Second)
+			}
+			return out, nil
+		})
+		o.Policy.Workers = 1
+		t.Put(numbered(1, fast)...)
+		stop := t.Start(t.Spine(t.Open(r), spine.Config{}, o))
+		time.Sleep(10 * time.Second)
+		t.Put(numbered(fast+1, 2)...)
+		time.Sleep(time.Minute)
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+		if len(order) != 3 || order[1] == order[0] || order[2] != order[0] {
+			t.Fatalf("handled were %v, want the first of two again behind the other", order)
+		}
+		if n := r.returns.Load(); n != 0 {
+			t.Errorf("%d deliveries were passed on", n)
+		}
+		t.WantNumbers(fmt.Sprintf("copy-%d", order[0]), 0, order[0])
+	})
+}
