@@ -88,7 +88,7 @@ func (s *beside) Commit(ctx context.Context, commits []eventstore.Commit) ([]eve
 	if len(kept) == 0 {
 		return all, nil
 	}
-	outcomes, err := s.b.Commit(ctx, kept)
+	outcomes, err := s.b.commit(ctx, kept)
 	if err != nil {
 		return nil, err
 	}

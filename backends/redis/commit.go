@@ -10,8 +10,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Commit implements eventstore.Backend: a batch is one script.
-func (b *Backend) Commit(ctx context.Context, commits []eventstore.Commit) (outcomes []eventstore.Outcome, err error) {
+// commit makes a batch of commits by the shortest script that can.
+func (b *Backend) commit(ctx context.Context, commits []eventstore.Commit) (outcomes []eventstore.Outcome, err error) {
 	switch {
 	case b.follow != nil || slices.ContainsFunc(commits, func(c eventstore.Commit) bool { return !onlyAppends(&c) }):
 		outcomes, err = b.commitBatch(ctx, commits)

@@ -13,6 +13,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -59,8 +60,8 @@ func (cfg Config) withDefaults() Config {
 	return cfg
 }
 
-// Backend is a log in a Redis database: an eventstore.Backend with every optional interface but Prompt. It is safe for
-// concurrent use, by any number of processes.
+// Backend is a log in a Redis database: an eventstore.Backend with every optional interface. It is safe for concurrent
+// use, by any number of processes.
 type Backend struct {
 	client redis.UniversalClient
 	owned  bool // the client is ours to close
@@ -73,6 +74,9 @@ type Backend struct {
 	wake signal.Signal // something may have been committed
 	news news
 
+	errand    atomic.Pointer[errand] // the commit that is under way
+	abandoned sync.WaitGroup         // commits that others may have given up
+
 	seen   seen
 	follow *follow // the log, if that is elsewhere
 
@@ -82,6 +86,7 @@ type Backend struct {
 
 var (
 	_ eventstore.Backend     = (*Backend)(nil)
+	_ eventstore.Prompt      = (*Backend)(nil)
 	_ eventstore.Waker       = (*Backend)(nil)
 	_ eventstore.Leaser      = (*Backend)(nil)
 	_ eventstore.Controller  = (*Backend)(nil)
@@ -156,7 +161,7 @@ func newBackend(ctx context.Context, client redis.UniversalClient, cfg Config, l
 	if log != nil {
 		b.follow = newFollow(b, log)
 	}
-	b.seen.watch(client)
+	b.seen.watch(client, &b.errand)
 	if err := b.prepare(ctx); err != nil {
 		return nil, fmt.Errorf("open redis: %w", err)
 	}
@@ -168,6 +173,7 @@ func newBackend(ctx context.Context, client redis.UniversalClient, cfg Config, l
 func (b *Backend) Close() error {
 	b.news.close()
 	b.leaveGroups()
+	defer b.abandoned.Wait()
 	if !b.owned {
 		return nil
 	}

@@ -106,25 +106,32 @@ func (b *Backend) holds(ctx context.Context, m mark) error {
 	return b.seen.went("log %q ends at position %d, and it had the event %s at position %d", b.cfg.Log, p.Head, m.id, m.position)
 }
 
-// watch has the connections of a client counted.
-func (s *seen) watch(client redis.UniversalClient) {
+// watch has the connections of a client counted, and tethered to errands.
+func (s *seen) watch(client redis.UniversalClient, e *atomic.Pointer[errand]) {
 	if c, ok := client.(*redis.ClusterClient); ok {
-		c.OnNewNode(func(node *redis.Client) { node.AddHook(counting{&s.dialled}) })
+		c.OnNewNode(func(node *redis.Client) { node.AddHook(counting{n: &s.dialled}) })
 		return
 	}
-	client.AddHook(counting{&s.dialled})
+	client.AddHook(counting{&s.dialled, e})
 }
 
-// counting counts connections.
-type counting struct{ n *atomic.Int64 }
+// counting counts connections, and has errands go by them.
+type counting struct {
+	n      *atomic.Int64
+	errand *atomic.Pointer[errand]
+}
 
 func (d counting) DialHook(next redis.DialHook) redis.DialHook {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := next(ctx, network, addr)
-		if err == nil {
-			d.n.Add(1)
+		if err != nil {
+			return nil, err
 		}
-		return conn, err
+		d.n.Add(1)
+		if _, plain := conn.(*net.TCPConn); plain && d.errand != nil {
+			conn = &tether{Conn: conn, errand: d.errand}
+		}
+		return conn, nil
 	}
 }
 
