@@ -45,18 +45,20 @@ local function write(a, first)
   local src, stream, category = a.src, a.stream, P .. 'c:' .. a.category
   local versions_key = P .. 's:' .. stream
   local v = version(stream)
+  local began_at, time_text = fmt('%.0f', first), fmt('%.0f', now)
   for i = a.base, a.base + STRIDE * (a.n - 1), STRIDE do
     local id, tags = src[i], src[i + 4]
     head, v = head + 1, v + 1
-    call('XADD', log, fmt('%.0f-0', head), 'type', src[i + 2], 'stream', stream, 'version', v, 'first', first, 'id', id,
-      'tags', tags, 'meta', src[i + 3], 'time', now, 'data', src[i + 5])
-    call('HSET', bucket(id), src[i + 1], head)
-    indexed(versions_key, head)
-    indexed(P .. 't:' .. src[i + 2], head)
-    indexed(category, head)
+    local place = fmt('%.0f', head) -- for all of the calls: each would format a number anew
+    call('XADD', log, place .. '-0', 'type', src[i + 2], 'stream', stream, 'version', fmt('%.0f', v), 'first', began_at, 'id', id,
+      'tags', tags, 'meta', src[i + 3], 'time', time_text, 'data', src[i + 5])
+    call('HSET', bucket(id), src[i + 1], place)
+    indexed(versions_key, place)
+    indexed(P .. 't:' .. src[i + 2], place)
+    indexed(category, place)
     if tags ~= '' then
       for tag in string.gmatch(tags, '[^%z]+') do
-        indexed(P .. 'g:' .. tag, head)
+        indexed(P .. 'g:' .. tag, place)
       end
     end
   end
