@@ -224,7 +224,7 @@ func TestConflictingDeliveryWaitsForAWorker(t *testing.T) {
 		const fast = 200 // so that both of the others are taken together
 		r := &returning{Tap: t.Tap()}
 		var order []int
-		o := competing(func(ctx context.Context, in spine.Input) (spine.Output, error) {
+		o := competing(func(_ context.Context, in spine.Input) (spine.Output, error) {
 			n := spinetest.N(in.Event)
 			out := spinetest.Out(spinetest.Event(fmt.Sprintf("copy-%d", n), "mid", n))
 			if n <= fast {
