@@ -77,7 +77,7 @@ func (b *Backend) appendMany(ctx context.Context, commits []eventstore.Commit) (
 			known = append(known, i)
 		case unexpected:
 			k, actual := int(next())-1, eventstore.Version(next())
-			if r.err == nil && k < 0 || k >= len(appends) {
+			if k < 0 || k >= len(appends) {
 				r.fail(k, "an append")
 				k = 0
 			}
