@@ -99,6 +99,7 @@ func (f *feed) next(ctx context.Context, l *lane) (got []Input, through eventsto
 		if wait && (len(got) > 0 || holds) {
 			through := l.readTo
 			f.mu.Unlock()
+			l.got = len(got)
 			return got, through, nil
 		}
 		if wait {
@@ -142,8 +143,8 @@ func (f *feed) next(ctx context.Context, l *lane) (got []Input, through eventsto
 		case len(got)+len(in) == 0:
 			l.engine.idle.Fire()
 		}
-		if got == nil && len(in) > 0 { // there are likely to be as many as the last time
-			got = make([]Input, 0, max(len(in), l.got))
+		if got == nil && len(in) > 0 && l.got > len(in) { // there are likely to be as many as the last time
+			got = make([]Input, 0, l.got)
 		}
 		got = append(got, in...)
 	}
