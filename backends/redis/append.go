@@ -8,9 +8,15 @@ import (
 )
 
 // onlyAppends reports whether a commit has nothing but appends.
-func onlyAppends(c *eventstore.Commit) bool {
-	return len(c.Appends) > 0 && len(c.Unless)+len(c.Checkpoints)+len(c.Deliveries)+len(c.Acks)+len(c.Returns)+len(c.Parks)+
-		len(c.Unparks)+len(c.Redrives)+len(c.Schedules)+len(c.Cancels) == 0
+func onlyAppends(c *eventstore.Commit) bool { return len(c.Appends) > 0 && len(c.Acks)+others(c) == 0 }
+
+// onlyAck reports whether a commit is but an acknowledgement.
+func onlyAck(c *eventstore.Commit) bool { return len(c.Acks) == 1 && len(c.Appends)+others(c) == 0 }
+
+// others is how much a commit has besides appends and acknowledgements.
+func others(c *eventstore.Commit) int {
+	return len(c.Unless) + len(c.Checkpoints) + len(c.Deliveries) + len(c.Returns) + len(c.Parks) + len(c.Unparks) + len(c.Redrives) +
+		len(c.Schedules) + len(c.Cancels)
 }
 
 // lone reports whether a commit that only appends is but one event in one stream.

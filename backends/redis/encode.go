@@ -63,12 +63,6 @@ func (a *arguments) acks(commits []eventstore.Commit) (n int) {
 	return n
 }
 
-// onlyAck reports whether a commit is but an acknowledgement.
-func onlyAck(c *eventstore.Commit) bool {
-	return len(c.Acks) == 1 && len(c.Appends)+len(c.Unless)+len(c.Checkpoints)+len(c.Deliveries)+len(c.Returns)+len(c.Parks)+
-		len(c.Unparks)+len(c.Redrives)+len(c.Schedules)+len(c.Cancels) == 0
-}
-
 // appends adds those of a commit.
 func (a *arguments) appends(list []eventstore.Append) error {
 	a.add(len(list))

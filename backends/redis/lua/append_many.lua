@@ -52,7 +52,8 @@ local function unexpected(appends)
   end
 end
 
--- claim gives the ids of a commit their positions, and returns these as texts; nil if one is known, and then it takes back the rest.
+-- claim gives the ids of a commit their positions, and returns these as texts; or nil, and where the first id is that is known: those
+-- before it are to be given back.
 local function claim(appends)
   local places, p = {}, head
   for k = 1, #appends do
@@ -69,7 +70,7 @@ local function claim(appends)
   return places
 end
 
--- disclaim takes back the ids of a commit before one.
+-- disclaim gives back the ids of a commit before one.
 local function disclaim(appends, before)
   for _, at in ipairs(appends) do
     for i = at + 5, at + 5 + STRIDE * (ARGV[at + 4] - 1), STRIDE do
