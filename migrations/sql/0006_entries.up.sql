@@ -15,38 +15,50 @@ LANGUAGE sql IMMUTABLE AS $$
     FROM rest_list(rest, 'schedules') s
 $$;
 
+-- rest_kinds returns what kinds of lists there are, so that nobody looks for what is not there.
+CREATE FUNCTION rest_kinds(rest json) RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
+    SELECT array_agg(DISTINCT k.kind) FROM json_array_elements(rest) r, json_object_keys(r) k (kind)
+$$;
+
 -- lock_rest locks the rows that a batch is about, kind by kind and in the order of their keys, and tells readers to
 -- look again. Whether there are rows of consumers to lock, c_commit tells: unparks of commits without a checkpoint are
 -- somebody else's.
-CREATE FUNCTION lock_rest(rest json, c_commit integer[]) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION lock_rest(rest json, kinds text[], c_commit integer[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     foreign_unparks uuid[];
 BEGIN
-    PERFORM 1 FROM deliveries d WHERE d.id IN (
-        SELECT (a.v ->> 'id')::uuid FROM rest_list(rest, 'acks') a
-        UNION ALL SELECT (r.v ->> 'id')::uuid FROM rest_list(rest, 'returns') r
-    ) ORDER BY d.consumer, d.id FOR UPDATE;
-    PERFORM 1 FROM parked p WHERE p.id IN (
-        SELECT (k.v ->> 'id')::uuid FROM rest_list(rest, 'parks') k
-        UNION ALL SELECT (u.v #>> '{}')::uuid FROM rest_list(rest, 'unparks') u
-        UNION ALL SELECT (r.v #>> '{}')::uuid FROM rest_list(rest, 'redrives') r
-    ) ORDER BY p.id FOR UPDATE;
-    PERFORM 1 FROM schedules s WHERE s.id IN (SELECT (c.v #>> '{}')::uuid FROM rest_list(rest, 'cancels') c) ORDER BY s.id FOR UPDATE;
+    IF kinds && ARRAY['acks', 'returns'] THEN
+        PERFORM 1 FROM deliveries d WHERE d.id IN (
+            SELECT (a.v ->> 'id')::uuid FROM rest_list(rest, 'acks') a
+            UNION ALL SELECT (r.v ->> 'id')::uuid FROM rest_list(rest, 'returns') r
+        ) ORDER BY d.consumer, d.id FOR UPDATE;
+    END IF;
+    IF kinds && ARRAY['parks', 'unparks', 'redrives'] THEN
+        PERFORM 1 FROM parked p WHERE p.id IN (
+            SELECT (k.v ->> 'id')::uuid FROM rest_list(rest, 'parks') k
+            UNION ALL SELECT (u.v #>> '{}')::uuid FROM rest_list(rest, 'unparks') u
+            UNION ALL SELECT (r.v #>> '{}')::uuid FROM rest_list(rest, 'redrives') r
+        ) ORDER BY p.id FOR UPDATE;
+    END IF;
+    IF 'cancels' = ANY (kinds) THEN
+        PERFORM 1 FROM schedules s WHERE s.id IN (SELECT (c.v #>> '{}')::uuid FROM rest_list(rest, 'cancels') c) ORDER BY s.id FOR UPDATE;
+    END IF;
 
     -- Operators' doings. The counters of consumers are locked like everything else, before the log.
-    SELECT array_agg(f.id) INTO foreign_unparks FROM (
-        SELECT (r.v #>> '{}')::uuid AS id FROM rest_list(rest, 'redrives') r
-        UNION ALL SELECT (u.v #>> '{}')::uuid FROM rest_list(rest, 'unparks') u WHERE NOT u.commit = ANY (c_commit)
-    ) f;
-    IF cardinality(foreign_unparks) > 0 THEN
-        PERFORM 1 FROM consumers c WHERE c.name IN (SELECT p.consumer FROM parked p WHERE p.id = ANY (foreign_unparks))
-            ORDER BY c.name FOR UPDATE;
-        UPDATE consumers c SET redrives = c.redrives + 1
-            WHERE c.name IN (SELECT p.consumer FROM parked p WHERE p.id = ANY (foreign_unparks));
-        PERFORM beat('roster');
+    IF kinds && ARRAY['unparks', 'redrives'] THEN
+        SELECT array_agg(f.id) INTO foreign_unparks FROM (
+            SELECT (r.v #>> '{}')::uuid AS id FROM rest_list(rest, 'redrives') r
+            UNION ALL SELECT (u.v #>> '{}')::uuid FROM rest_list(rest, 'unparks') u WHERE NOT u.commit = ANY (c_commit)
+        ) f;
+        IF cardinality(foreign_unparks) > 0 THEN
+            PERFORM 1 FROM consumers c WHERE c.name IN (SELECT p.consumer FROM parked p WHERE p.id = ANY (foreign_unparks))
+                ORDER BY c.name FOR UPDATE;
+            UPDATE consumers c SET redrives = c.redrives + 1
+                WHERE c.name IN (SELECT p.consumer FROM parked p WHERE p.id = ANY (foreign_unparks));
+            PERFORM beat('roster');
+        END IF;
     END IF;
-    IF EXISTS (SELECT 1 FROM json_array_elements(rest) o
-        WHERE o -> 'deliveries' IS NOT NULL OR o -> 'acks' IS NOT NULL OR o -> 'returns' IS NOT NULL) THEN
+    IF kinds && ARRAY['deliveries', 'acks', 'returns'] THEN
         PERFORM beat('window');
     END IF;
 END $$;
@@ -62,25 +74,36 @@ CREATE FUNCTION rest_gone(rest json) RETURNS TABLE (commit integer, about json) 
     WHERE NOT EXISTS (SELECT 1 FROM parked p WHERE p.id = (u.v #>> '{}')::uuid)
 $$;
 
--- write_rest writes what is rare, but for that of refused commits.
-CREATE FUNCTION write_rest(rest json, now timestamptz, refused boolean[]) RETURNS void LANGUAGE plpgsql AS $$
+-- write_rest writes what is rare, but for that of refused commits: schedules of all at once, for most have nothing else. What
+-- one commit schedules, a later one may cancel; within one, cancels come first.
+CREATE FUNCTION write_rest(rest json, kinds text[], now timestamptz, refused boolean[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     o json;
 BEGIN
-    FOR o IN SELECT v FROM json_array_elements(rest) v LOOP
-        CONTINUE WHEN refused[(o ->> 'commit')::integer];
-        IF o -> 'cancels' IS NOT NULL THEN
-            UPDATE schedules s SET due = NULL, events = NULL
-            WHERE s.due IS NOT NULL AND s.id IN (SELECT v::uuid FROM json_array_elements_text(o -> 'cancels') v);
-        END IF;
-        IF o -> 'schedules' IS NOT NULL THEN
+    IF 'cancels' = ANY (kinds) THEN
+        UPDATE schedules s SET due = NULL, events = NULL
+        WHERE s.due IS NOT NULL AND s.id IN (SELECT (c.v #>> '{}')::uuid FROM rest_list(rest, 'cancels') c WHERE NOT refused[c.commit]);
+    END IF;
+    IF 'schedules' = ANY (kinds) THEN
+        WITH scheduled AS (
             INSERT INTO schedules (id, batch, size, due, stream, events)
-            SELECT q.id, first_value(q.id) OVER (ORDER BY q.ord), count(*) OVER (), q.due, q.stream, q.events
-            FROM rest_schedules(json_build_array(o)) q ORDER BY q.ord;
-            INSERT INTO reserved SELECT (e ->> 'id')::uuid FROM rest_schedules(json_build_array(o)) q, json_array_elements(q.events) e;
+            SELECT q.id, first_value(q.id) OVER (PARTITION BY q.commit ORDER BY q.ord), count(*) OVER (PARTITION BY q.commit), q.due, q.stream, q.events
+            FROM rest_schedules(rest) q WHERE NOT refused[q.commit] ORDER BY q.commit, q.ord
+            RETURNING events
+        )
+        INSERT INTO reserved SELECT (e ->> 'id')::uuid FROM scheduled q, json_array_elements(q.events) e;
+        IF 'cancels' = ANY (kinds) THEN
+            UPDATE schedules s SET due = NULL, events = NULL
+            FROM rest_list(rest, 'cancels') c JOIN rest_schedules(rest) q ON q.id = (c.v #>> '{}')::uuid AND q.commit < c.commit
+            WHERE s.id = q.id AND s.due IS NOT NULL AND NOT refused[c.commit];
         END IF;
-        PERFORM write_entries(o, now);
-    END LOOP;
+    END IF;
+    IF kinds && ARRAY['deliveries', 'acks', 'returns', 'parks', 'unparks', 'redrives'] THEN
+        FOR o IN SELECT v FROM json_array_elements(rest) v LOOP
+            CONTINUE WHEN refused[(o ->> 'commit')::integer];
+            PERFORM write_entries(o, now);
+        END LOOP;
+    END IF;
 END $$;
 
 -- write_entries writes what one commit does with parked entries and deliveries.

@@ -20,6 +20,7 @@ SET search_path FROM CURRENT SET plan_cache_mode = force_generic_plan SET jit = 
 #variable_conflict use_variable
 DECLARE
     refused boolean[] := array_fill(false, ARRAY[n]); -- nothing of it is written, for whatever reason
+    kinds   text[] := '{}';                           -- of what is rare
     seen    bigint := 0;                              -- conditions have been tried up to here
     r       record;
     breaks  integer[];                                -- conditions that were found to be,
@@ -33,7 +34,8 @@ BEGIN
             ON p.consumer = c.consumer AND p.partition = c.partition ORDER BY p.consumer, p.partition FOR UPDATE OF p;
     END IF;
     IF rest IS NOT NULL THEN
-        PERFORM lock_rest(rest, c_commit);
+        kinds := rest_kinds(rest);
+        PERFORM lock_rest(rest, kinds, c_commit);
     END IF;
     codes := array_fill(NULL::text, ARRAY[n]);
     details := array_fill(NULL::json, ARRAY[n]);
@@ -42,7 +44,7 @@ BEGIN
         SELECT array_agg(b.condition), array_agg(b.at) INTO breaks, breaker
             FROM broken(0, seen, u_after, i_condition, i_stream, i_category, i_types, i_tags) b;
     END IF;
-    IF cardinality(e_id) > 0 OR rest IS NOT NULL AND EXISTS (SELECT 1 FROM rest_schedules(rest)) THEN
+    IF cardinality(e_id) > 0 OR 'schedules' = ANY (kinds) THEN
         PERFORM pg_advisory_xact_lock(1313166925, 'events'::regclass::oid::bigint::bit(32)::integer); -- as lock_log does
     END IF;
     SELECT coalesce((SELECT max(e.position) FROM events e), 0), (
@@ -52,7 +54,8 @@ BEGIN
 
     -- Ids: whatever names a known one is the same commit again, or refused.
     -- Nearly always there is none, and that is found out by the least that it takes.
-    IF rest IS NOT NULL OR EXISTS (SELECT 1 FROM unnest(e_id) e (id) JOIN events k ON k.id = e.id)
+    IF 'schedules' = ANY (kinds) AND EXISTS (SELECT 1 FROM known_schedules(rest))
+        OR EXISTS (SELECT 1 FROM unnest(e_id) e (id) JOIN events k ON k.id = e.id)
         OR EXISTS (SELECT 1 FROM unnest(e_id) e (id) JOIN reserved k ON k.id = e.id) THEN
         FOR r IN SELECT * FROM known(e_commit, e_id, rest) LOOP
             refused[r.commit] := true;
@@ -77,7 +80,7 @@ BEGIN
             END IF;
         END LOOP;
     END IF;
-    IF rest IS NOT NULL THEN
+    IF kinds && ARRAY['acks', 'returns', 'unparks'] THEN
         FOR r IN SELECT * FROM rest_gone(rest) LOOP
             CONTINUE WHEN refused[r.commit];
             refused[r.commit] := true;
@@ -134,7 +137,7 @@ BEGIN
         PERFORM write_events(head, s_stream, versions, NULL, e_stream, e_nth, e_first, e_id, e_type, e_tags, e_data, e_metadata);
     END IF;
     IF rest IS NOT NULL THEN
-        PERFORM write_rest(rest, greatest(clock_timestamp(), (SELECT e.time FROM events e WHERE e.position = head)), refused);
+        PERFORM write_rest(rest, kinds, greatest(clock_timestamp(), (SELECT e.time FROM events e WHERE e.position = head)), refused);
     END IF;
     IF cardinality(c_commit) > 0 THEN
         UPDATE checkpoints k SET moved = k.moved + 1, position = c.upto
@@ -172,9 +175,12 @@ $$;
 
 -- known_schedules returns the commits of rest that schedule what has a known id, of a schedule or of an event.
 CREATE FUNCTION known_schedules(rest json) RETURNS TABLE (commit integer) LANGUAGE sql STABLE AS $$
-    SELECT q.commit FROM rest_schedules(rest) q JOIN schedules s ON s.id = q.id
-    UNION SELECT q.commit FROM rest_schedules(rest) q, json_array_elements(q.events) v JOIN events e ON e.id = (v ->> 'id')::uuid
-    UNION SELECT q.commit FROM rest_schedules(rest) q, json_array_elements(q.events) v JOIN reserved e ON e.id = (v ->> 'id')::uuid
+    WITH u AS MATERIALIZED (
+        SELECT q.commit, q.id, (v ->> 'id')::uuid AS event FROM rest_schedules(rest) q, json_array_elements(q.events) v
+    )
+    SELECT u.commit FROM u JOIN schedules s ON s.id = u.id
+    UNION SELECT u.commit FROM u JOIN events e ON e.id = u.event
+    UNION SELECT u.commit FROM u JOIN reserved e ON e.id = u.event
 $$;
 
 -- known returns the commits that name a known id.

@@ -23,7 +23,7 @@ BEGIN
         ON k.consumer = c.consumer AND k.partition = c.partition
         WHERE k.moved = (SELECT max(m.moved) FROM checkpoints m WHERE m.consumer = c.consumer AND m.partition = c.partition) FOR UPDATE OF k;
     IF NEW.rest IS NOT NULL THEN
-        PERFORM lock_rest(NEW.rest, NEW.c_commit);
+        PERFORM lock_rest(NEW.rest, rest_kinds(NEW.rest), NEW.c_commit);
     END IF;
     RETURN NEW;
 END $$;
