@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/necrostack/necrostack/eventstore"
@@ -20,10 +19,28 @@ func (b *Backend) Commit(ctx context.Context, commits []eventstore.Commit) (outc
 	} else {
 		outcomes, err = b.commitBatch(ctx, commits)
 	}
-	if err == nil && slices.ContainsFunc(commits, func(c eventstore.Commit) bool { return !onlyMoves(&c) }) {
-		b.moved()
+	if err == nil {
+		b.tell(commits, outcomes)
 	}
 	return outcomes, err
+}
+
+// tell wakes whoever waits for what commits may have changed.
+func (b *Backend) tell(commits []eventstore.Commit, outcomes []eventstore.Outcome) {
+	var head eventstore.Position
+	for i := range commits {
+		c := &commits[i]
+		if len(c.Deliveries)+len(c.Acks)+len(c.Returns)+len(c.Unparks)+len(c.Redrives) > 0 { // what has a beat
+			b.moved()
+			return
+		}
+		if len(c.Appends) > 0 {
+			head = max(head, outcomes[i].Result.Position)
+		}
+	}
+	if head > 0 {
+		b.appended(head)
+	}
 }
 
 func (b *Backend) commitBatch(ctx context.Context, commits []eventstore.Commit) ([]eventstore.Outcome, error) {
@@ -44,9 +61,12 @@ func (b *Backend) commitBatch(ctx context.Context, commits []eventstore.Commit) 
 
 // lone reports whether a commit is but one event in one stream.
 func lone(c *eventstore.Commit) bool {
-	return len(c.Appends) == 1 && len(c.Appends[0].Events) == 1 &&
-		len(c.Unless)+len(c.Checkpoints)+len(c.Deliveries)+len(c.Acks)+len(c.Returns)+len(c.Parks)+
-			len(c.Unparks)+len(c.Redrives)+len(c.Schedules)+len(c.Cancels) == 0
+	return len(c.Appends) == 1 && len(c.Appends[0].Events) == 1 && len(c.Unless)+len(c.Checkpoints) == 0 && !hasRest(c)
+}
+
+// onlyMoves reports whether a commit has nothing but checkpoints.
+func onlyMoves(c *eventstore.Commit) bool {
+	return len(c.Checkpoints) > 0 && len(c.Appends)+len(c.Unless) == 0 && !hasRest(c)
 }
 
 // appendOne appends an event by the function made for it, so that a lone writer does not pay for batches.

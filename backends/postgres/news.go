@@ -5,12 +5,14 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/necrostack/necrostack/eventstore"
 )
 
 // news carries the word between processes that something was committed, by NOTIFY and LISTEN. It is only a help: what
@@ -19,11 +21,12 @@ import (
 // where there are none but oneself, nothing is announced. Behind a pooler that gives a connection to others between
 // transactions, which shows by the mode of execution, nobody listens.
 type news struct {
-	b       *Backend
-	channel string
-	id      uuid.UUID   // among the listeners
-	direct  bool        // connections are this process's own
-	heard   atomic.Bool // this process listens, and will hear
+	b            *Backend
+	channel      string
+	announcement string      // SQL
+	id           uuid.UUID   // among the listeners
+	direct       bool        // connections are this process's own
+	heard        atomic.Bool // this process listens, and will hear
 
 	ctx    context.Context //nolint:containedctx // ends with the backend, which calls do not
 	cancel context.CancelFunc
@@ -46,6 +49,7 @@ const (
 func (n *news) init(b *Backend, schema string) {
 	sum := sha256.Sum256([]byte(schema))
 	n.b, n.id, n.channel = b, uuid.New(), "necrostack_"+hex.EncodeToString(sum[:12])
+	n.announcement = b.sql("SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, concat_ws(' ', " + pulseSQL + "))")
 	n.direct = b.pool.Config().ConnConfig.DefaultQueryExecMode == pgx.QueryExecModeCacheStatement
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 }
@@ -74,7 +78,7 @@ func (n *news) announce() {
 func (n *news) send() {
 	for n.next() {
 		// What fails here is found by looking.
-		_, _ = n.b.reserve.Exec(n.ctx, "SELECT set_config('synchronous_commit', 'off', true), pg_notify($1, '')", n.channel)
+		_, _ = n.b.reserve.Exec(n.ctx, n.announcement, n.channel)
 		pause(n.ctx, gap)
 	}
 }
@@ -156,9 +160,15 @@ func (n *news) attend(conn *pgx.Conn) bool {
 	for {
 		n.heard.Store(true)
 		n.b.wake.Fire() // also for what was announced before
-		if _, err := conn.WaitForNotification(ctx); err != nil {
+		word, err := conn.WaitForNotification(ctx)
+		if err != nil {
 			return errors.Is(err, context.DeadlineExceeded) && !conn.IsClosed()
 		}
+		var p eventstore.Pulse
+		if _, err := fmt.Sscan(word.Payload, &p.Head, &p.Roster, &p.Window); err != nil {
+			n.b.known.changed() // whoever that was, it may be that something has
+		}
+		n.b.known.reached(p)
 	}
 }
 

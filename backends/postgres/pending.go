@@ -98,12 +98,6 @@ func (p *pendingRows) move(ctx context.Context, conn *pgxpool.Conn, moves []even
 	return nil
 }
 
-// onlyMoves reports whether a commit has nothing but checkpoints. Nobody who waits for a pulse has to be told of it.
-func onlyMoves(c *eventstore.Commit) bool {
-	return len(c.Checkpoints) > 0 && len(c.Appends)+len(c.Unless)+len(c.Deliveries)+len(c.Acks)+len(c.Returns)+len(c.Parks)+
-		len(c.Unparks)+len(c.Redrives)+len(c.Schedules)+len(c.Cancels) == 0
-}
-
 // rollback is how long a server may take to end a transaction, before its connection is closed.
 const rollback = 5 * time.Second
 

@@ -35,6 +35,7 @@ type Backend struct {
 	log     string        // its schema
 	schema  string        // the same before a name
 	wake    signal.Signal // something may have been committed
+	known   known
 	news    news
 	shapes  sync.Map // of queries: *statements by source.text
 

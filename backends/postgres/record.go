@@ -101,9 +101,14 @@ type event struct {
 	Metadata metadata  `json:"metadata"`
 }
 
+// hasRest reports whether a commit has anything that is rare.
+func hasRest(c *eventstore.Commit) bool {
+	return len(c.Deliveries)+len(c.Acks)+len(c.Returns)+len(c.Parks)+len(c.Unparks)+len(c.Redrives)+len(c.Schedules)+len(c.Cancels) > 0
+}
+
 // restOf returns what is rare of a commit, and false if there is nothing.
 func restOf(n int, c *eventstore.Commit) (r rest, some bool) {
-	if len(c.Deliveries)+len(c.Acks)+len(c.Returns)+len(c.Parks)+len(c.Unparks)+len(c.Redrives)+len(c.Schedules)+len(c.Cancels) == 0 {
+	if !hasRest(c) {
 		return r, false
 	}
 	r = rest{Commit: n, Unparks: c.Unparks, Redrives: c.Redrives, Cancels: c.Cancels}
