@@ -18,7 +18,8 @@ type entities[S any] struct {
 	aggregate Aggregate[S]
 	snapshots snapshots[S]
 	size      int
-	rereads   bool // the fold uses what only the log gives to an event, so its own events must be read
+	loads     loads // reads what nothing is known of
+	rereads   bool  // the fold uses what only the log gives to an event, so its own events must be read
 
 	mu sync.Mutex
 	in map[eventstore.Stream]*entity[S]
@@ -62,7 +63,7 @@ type mark struct {
 
 func newEntities[S any](st *eventstore.Store, a Aggregate[S]) *entities[S] {
 	es := &entities[S]{
-		store: st, aggregate: a, snapshots: snapshotsOf(st, a), size: a.Cache, rereads: a.Evolve.SeesRecord(),
+		store: st, aggregate: a, loads: loads{store: st}, snapshots: snapshotsOf(st, a), size: a.Cache, rereads: a.Evolve.SeesRecord(),
 		in: map[eventstore.Stream]*entity[S]{},
 	}
 	if es.size == 0 {
@@ -203,6 +204,13 @@ func (es *entities[S]) refresh(ctx context.Context, e *entity[S]) (changed bool,
 // already is among them; without it, it folds none into a state that came from elsewhere.
 func (es *entities[S]) read(ctx context.Context, e *entity[S]) (changed bool, through eventstore.Position, proven bool, err error) {
 	folded, proven := e.version, e.loaded || e.version == 0
+	if proven && e.seen == 0 { // nothing of it is known
+		found, done := es.loads.together(ctx, e.stream)
+		defer done()
+		if found != nil {
+			return len(found.events[e.stream]) > 0, found.through, true, es.takeAll(e, found)
+		}
+	}
 	r := eventstore.Range{After: e.seen, Through: &through}
 	for ev, err := range es.store.Read(ctx, eventstore.InStream(e.stream), r) {
 		if err != nil {
@@ -221,6 +229,16 @@ func (es *entities[S]) read(ctx context.Context, e *entity[S]) (changed bool, th
 		changed = true
 	}
 	return changed, through, proven, nil
+}
+
+// takeAll folds what was found of a stream.
+func (es *entities[S]) takeAll(e *entity[S], found *load) error {
+	for _, ev := range found.events[e.stream] {
+		if err := es.take(e, ev); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // take folds an event of the log.

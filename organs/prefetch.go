@@ -2,6 +2,8 @@ package organs
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/necrostack/necrostack/eventstore"
 	"github.com/necrostack/necrostack/spine"
@@ -18,13 +20,13 @@ func (es *entities[S]) prefetch(ctx context.Context, batch []spine.Input) {
 	if len(ahead) < 2 {
 		return
 	}
-	var q eventstore.Query
-	for stream := range ahead {
-		q = q.Or(eventstore.InStream(stream))
+	found, done := es.loads.together(ctx, slices.Collect(maps.Keys(ahead))...)
+	defer done()
+	if found == nil {
+		return
 	}
-	var through eventstore.Position
-	for ev, err := range es.store.Read(ctx, q, eventstore.Range{Through: &through}) {
-		if err != nil || es.take(ahead[ev.Stream], ev) != nil {
+	for _, e := range ahead {
+		if es.takeAll(e, found) != nil {
 			return
 		}
 	}
@@ -32,7 +34,7 @@ func (es *entities[S]) prefetch(ctx context.Context, batch []spine.Input) {
 	defer es.mu.Unlock()
 	for stream, e := range ahead {
 		if es.in[stream] == nil {
-			e.seen, e.loaded = through, true
+			e.seen, e.loaded = found.through, true
 			es.in[stream] = e
 		}
 	}
