@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/necrostack/necrostack/eventstore"
@@ -23,6 +24,7 @@ type consumer struct {
 	history atomic.Int64  // Roster.History
 	started signal.Signal // lanes of it were
 	joint   joint
+	carried time.Time // when its idle lanes' checkpoints were last taken charge of; under feed.mu
 }
 
 // most is how many events may go into one commit.

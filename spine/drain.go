@@ -55,7 +55,7 @@ func (e *engine) uncount(n int) {
 // due, and no partition is behind, whoever works it. It looks in the order in which one thing leads to another,
 // and at last whether the log still ends where it began.
 func (e *engine) settleDrain(ctx context.Context) bool {
-	e.flushIdle(ctx)
+	e.flushIdle(ctx, 0)
 	e.drain.next = time.Time{}
 	if e.scheduler != nil {
 		fired, next, err := e.scheduler.Fire(ctx, fireBatch)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,10 +23,11 @@ type engine struct {
 	cancel context.CancelCauseFunc // of the whole
 	drain  *drain                  // nil for Run
 
-	idle   signal.Signal // some lanes have read on without finding anything
-	timers signal.Signal // a lane has scheduled something
-	window signal.Signal // there may be more deliveries to take, or more room for them
-	roster signal.Signal // partitions are to be shared anew
+	idle    signal.Signal // some lanes have read on without finding anything
+	timers  signal.Signal // something was scheduled for sooner than soonest
+	soonest atomic.Int64  // when the first schedule that the clock knows is due, in Unix nanoseconds
+	window  signal.Signal // there may be more deliveries to take, or more room for them
+	roster  signal.Signal // partitions are to be shared anew
 
 	wg      sync.WaitGroup // lanes
 	mu      sync.Mutex
@@ -307,9 +310,14 @@ func (e *engine) awaitPulse(ctx context.Context, seen eventstore.Pulse, quiet bo
 func (e *engine) moveIdle(ctx, work context.Context) {
 	for {
 		idle := e.idle.Wait()
-		if pause(ctx, idleDelay) && !e.flushIdle(work) {
-			pause(ctx, storePause)
-			continue
+		if pause(ctx, idleDelay) {
+			left, failed := e.flushIdle(work, carryDelay+idleDelay)
+			if failed {
+				pause(ctx, storePause)
+			}
+			if left || failed {
+				continue
+			}
 		}
 		select {
 		case <-idle:
@@ -319,14 +327,21 @@ func (e *engine) moveIdle(ctx, work context.Context) {
 	}
 }
 
-// idleDelay is how long idle lanes wait for a commit that carries their checkpoints.
-const idleDelay = 10 * time.Millisecond
+const (
+	// idleDelay is how long idle lanes wait for a commit that carries their checkpoints.
+	idleDelay = 10 * time.Millisecond
 
-// flushIdle commits the checkpoints of all idle lanes. It reports false if it has to be done again.
-func (e *engine) flushIdle(ctx context.Context) bool {
-	moves := e.feed.carry(nil)
+	// carryDelay is for how long a consumer's commits leave its idle lanes where they are, once one has carried their
+	// checkpoints: if each did, that would be most of what is written.
+	carryDelay = 20 * time.Millisecond
+)
+
+// flushIdle commits the checkpoints of all idle lanes, but for those that are left because others of their consumer were moved
+// within a time.
+func (e *engine) flushIdle(ctx context.Context, within time.Duration) (left, failed bool) {
+	moves, left := e.feed.carry(nil, within)
 	if len(moves) == 0 {
-		return true
+		return left, false
 	}
 	c := eventstore.Commit{Checkpoints: checkpoints(moves)}
 	_, err := e.store.Commit(ctx, c)
@@ -344,12 +359,20 @@ func (e *engine) flushIdle(ctx context.Context) bool {
 	} else if err != nil && ctx.Err() == nil {
 		e.storeFailed(ctx, err)
 	}
-	return err == nil
+	return left, err != nil
 }
 
 // wakeClock has the schedules looked at again if a commit has added one.
 func (s *Spine) wakeClock(c *eventstore.Commit) {
-	if e := s.engine.Load(); e != nil && len(c.Schedules) > 0 {
+	if e := s.engine.Load(); e != nil {
+		e.scheduled(c)
+	}
+}
+
+// scheduled wakes the clock if a commit has scheduled something for sooner than all that it knows.
+func (e *engine) scheduled(c *eventstore.Commit) {
+	soonest := e.soonest.Load()
+	if slices.ContainsFunc(c.Schedules, func(s eventstore.Schedule) bool { return s.Due.UnixNano() < soonest }) {
 		e.timers.Fire()
 	}
 }
@@ -358,6 +381,7 @@ func (s *Spine) wakeClock(c *eventstore.Commit) {
 func (e *engine) clock(ctx context.Context) {
 	for ctx.Err() == nil {
 		set := e.timers.Wait()
+		e.soonest.Store(math.MaxInt64) // what is scheduled from here on may not be known
 		fired, next, err := e.scheduler.Fire(ctx, fireBatch)
 		if err != nil && ctx.Err() == nil {
 			e.storeFailed(ctx, fmt.Errorf("fire schedules: %w", err))
@@ -368,6 +392,7 @@ func (e *engine) clock(ctx context.Context) {
 		wait := clockPoll
 		if !next.IsZero() {
 			wait = max(min(wait, time.Until(next)), clockLeast)
+			e.soonest.Store(next.UnixNano())
 		}
 		t := time.NewTimer(wait)
 		select {

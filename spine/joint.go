@@ -3,6 +3,7 @@ package spine
 import (
 	"context"
 	"reflect"
+	"runtime"
 	"sync"
 
 	"github.com/necrostack/necrostack/eventstore"
@@ -58,8 +59,9 @@ func (l *lane) sendJointly(ctx context.Context, out *Output, to eventstore.Posit
 	return err
 }
 
-// take takes those out of the queue whose outputs can be written as one with own's.
+// take takes those out of the queue whose outputs can be written as one with own's. Whoever was woken with it comes first.
 func (j *joint) take(own *joining) (all []*joining, into eventstore.Pending) {
+	runtime.Gosched()
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	into, all = own.out.Into, []*joining{own}

@@ -239,9 +239,7 @@ func (l *lane) redriven(ctx context.Context, w *work, c *eventstore.Commit, in [
 	}
 	l.quarantine.putAll(c.Parks)
 	l.consumer.emitted.Add(int64(appended(c)))
-	if len(c.Schedules) > 0 {
-		l.engine.timers.Fire()
-	}
+	l.engine.scheduled(c)
 	l.engine.count(in)
 	for i := range in {
 		o := Observation{Step: EventRedriven, Event: in[i].Event, IDs: ids(c), Err: w.failureOf(in[i].ID)}

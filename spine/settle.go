@@ -48,7 +48,8 @@ const stay = eventstore.Position(-1)
 func (l *lane) send(ctx context.Context, c eventstore.Commit, to eventstore.Position, into eventstore.Pending) (eventstore.Result, error) {
 	f := l.engine.feed
 	own := f.checkpointTo(l, to)
-	carried, written, unknown := f.carry(l.consumer), false, false
+	carried, _ := f.carry(l.consumer, carryDelay)
+	written, unknown := false, false
 	defer func() {
 		if written {
 			f.settle(carried, true)
@@ -137,9 +138,7 @@ func (l *lane) settled(ctx context.Context, w *work, c *eventstore.Commit, in []
 	l.consumer.emitted.Add(int64(emitted))
 	l.consumer.parkings.Add(int64(len(c.Parks)))
 	l.quarantine.putAll(c.Parks)
-	if len(c.Schedules) > 0 {
-		l.engine.timers.Fire()
-	}
+	l.engine.scheduled(c)
 	l.engine.count(in)
 	if !l.engine.observed(ctx) && len(w.aside)+len(c.Parks) == 0 {
 		return
@@ -212,19 +211,28 @@ func (f *feed) checkpointOf(l *lane) eventstore.Position {
 }
 
 // carry takes charge of the checkpoints of a consumer's idle lanes, or of every consumer's if it is nil: they
-// have read on, and found nothing. What is carried must be settled.
-func (f *feed) carry(c *consumer) (moves []move) {
+// have read on, and found nothing. What is carried must be settled. Some are left if others of their consumer were moved within
+// a time.
+func (f *feed) carry(c *consumer, within time.Duration) (moves []move, left bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	now := time.Now()
 	for l := range f.lanes {
-		if l.idle && !l.owes && !l.moving && !l.lost && l.checkpoint < l.readTo && (c == nil || l.consumer == c) {
+		switch {
+		case !l.idle || l.owes || l.moving || l.lost || l.checkpoint >= l.readTo || c != nil && l.consumer != c:
+		case now.Sub(l.consumer.carried) < within:
+			left = true
+		default:
 			l.moving = true
 			moves = append(moves, move{l, eventstore.Checkpoint{
 				Consumer: l.consumer.Name, Partition: l.partition, Epoch: l.epoch, From: l.checkpoint, To: l.readTo,
 			}})
 		}
 	}
-	return moves
+	for _, m := range moves {
+		m.lane.consumer.carried = now
+	}
+	return moves, left
 }
 
 // giveBack ends moves that were not made. Whoever moves idle lanes has passed them over meanwhile, and has to look again.
