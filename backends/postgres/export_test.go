@@ -31,3 +31,6 @@ func (b *Backend) Condition(ctx context.Context, c eventstore.Condition) (pgx.Tx
 
 // Channel returns the channel of a log's announcements.
 func (b *Backend) Channel() string { return b.news.channel }
+
+// Hears reports whether announcements are heard.
+func (b *Backend) Hears() bool { return b.news.heard.Load() }

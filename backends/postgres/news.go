@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -164,12 +166,27 @@ func (n *news) attend(conn *pgx.Conn) bool {
 		if err != nil {
 			return errors.Is(err, context.DeadlineExceeded) && !conn.IsClosed()
 		}
-		var p eventstore.Pulse
-		if _, err := fmt.Sscan(word.Payload, &p.Head, &p.Roster, &p.Window); err != nil {
+		p, err := parsePulse(word.Payload)
+		if err != nil {
 			n.b.known.changed() // whoever that was, it may be that something has
+			continue
 		}
 		n.b.known.reached(p)
 	}
+}
+
+// parsePulse reads what an announcement says.
+func parsePulse(text string) (p eventstore.Pulse, err error) {
+	fields := strings.Fields(text)
+	if len(fields) != 3 {
+		return p, fmt.Errorf("an announcement of %d numbers", len(fields))
+	}
+	for i, to := range []*int64{(*int64)(&p.Head), &p.Roster, &p.Window} {
+		if *to, err = strconv.ParseInt(fields[i], 10, 64); err != nil {
+			return p, err
+		}
+	}
+	return p, nil
 }
 
 func pause(ctx context.Context, d time.Duration) {
