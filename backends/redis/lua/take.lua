@@ -49,14 +49,13 @@ if call('EXISTS', stream) == 0 then
   call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM')
 end
 
--- What somebody has let lie passes to this worker; the rest is put into the stream, and into its hands: by XCLAIM, for XREADGROUP
--- would return all of it.
-local fresh, due, reply, dues = {}, fmt('%.0f', now + tonumber(ARGV[4])), {}, {}
+-- What somebody has let lie passes to this worker; the rest is put into the stream, and read by it.
+local fresh, due, reply, dues = 0, fmt('%.0f', now + tonumber(ARGV[4])), {}, {}
 for k, id in ipairs(ids) do
   local attempt, entry, rest = string.match(taken[k], '^(%d+) %d (%S+) %d+ (.*)$')
   if entry == '-' then
     entry = call('XADD', stream, '*', 'delivery', id .. ' ' .. string.match(rest, '^[^\n]+'))
-    fresh[#fresh + 1] = entry
+    fresh = fresh + 1
   else
     call('XCLAIM', stream, 'workers', worker, 0, entry, 'RETRYCOUNT', attempt + 1, 'JUSTID')
   end
@@ -69,18 +68,8 @@ for i = 1, #ids, PAGE do
   call('ZREM', ready, unpack(ids, i, last))
   call('ZADD', later, unpack(dues, 2 * i - 1, 2 * last))
 end
-for i = 1, #fresh, PAGE do
-  local claim = { 'XCLAIM', stream, 'workers', worker, 0, unpack(fresh, i, math.min(i + PAGE - 1, #fresh)) }
-  claim[#claim + 1], claim[#claim + 2], claim[#claim + 3], claim[#claim + 4] = 'RETRYCOUNT', 1, 'FORCE', 'JUSTID'
-  call(unpack(claim))
-end
-if #fresh > 0 then -- which the group has read, as operators see it
-  local added = call('XINFO', 'STREAM', stream)
-  for i = 1, #added, 2 do
-    if added[i] == 'entries-added' then
-      call('XGROUP', 'SETID', stream, 'workers', fresh[#fresh], 'ENTRIESREAD', added[i + 1])
-    end
-  end
+if fresh > 0 then
+  call('XREADGROUP', 'GROUP', 'workers', worker, 'COUNT', fresh, 'STREAMS', stream, '>')
 end
 if ARGV[7] == '1' then
   for _, w in ipairs(call('XINFO', 'CONSUMERS', stream, 'workers')) do -- name, n, pending, n, idle, n
