@@ -172,7 +172,8 @@ func TestMovingCheckpointsDoesNotWaitForTheDisk(t *testing.T) {
 		}
 		setting := func(q interface {
 			QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-		}) (s string) {
+		},
+		) (s string) {
 			if err := q.QueryRow(t.Context(), "SELECT current_setting('synchronous_commit')").Scan(&s); err != nil {
 				t.Fatal(err)
 			}
