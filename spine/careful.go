@@ -16,6 +16,9 @@ const (
 	carefulMost  = 3 // attempts, before the event is set aside
 )
 
+// poison is why an event is set aside at which so many attempts have not ended.
+func poison(attempts int) error { return Park(fmt.Errorf("%w %d times", ErrPoison, attempts)) }
+
 // note remembers an attempt that was found in the log.
 func (l *lane) note(p eventstore.Parked) {
 	if l.trials == nil {
@@ -41,7 +44,7 @@ func (l *lane) announce(ctx context.Context, group []Input, t *tries) error {
 				p = known.Clone()
 			}
 			if p.Attempts >= carefulMost {
-				t.err, t.final = Park(fmt.Errorf("%w %d times", ErrPoison, p.Attempts)), true
+				t.err, t.final = poison(p.Attempts), true
 				t.failures = p.Failures
 				t.failures[len(t.failures)-1] = failure(t.err)
 				return nil

@@ -81,9 +81,10 @@ func (q *quarantine) next(now time.Time) (key string, ok bool) {
 	return key, !due.IsZero() && !due.After(now)
 }
 
-// dueAt is when a key is to be tried: the zero time for not before it is redriven. Nothing waits behind nothing.
+// dueAt is when a key is to be tried: the zero time for not before it is redriven. Nothing waits behind nothing, and an
+// attempt whose process is gone is followed by another, or by the verdict that there were enough.
 func dueAt(queue []eventstore.Parked, now time.Time) (due time.Time) {
-	if queue[0].Attempts == 0 || unfinished(&queue[0]) {
+	if queue[0].Attempts == 0 || unfinished(&queue[0]) > 0 {
 		return now
 	}
 	for _, p := range queue {
@@ -97,14 +98,13 @@ func dueAt(queue []eventstore.Parked, now time.Time) (due time.Time) {
 	return due
 }
 
-// unfinished reports whether the last attempts at an entry have not ended, but not so often that another would be in
-// vain: its process is gone, though perhaps for another reason.
-func unfinished(p *eventstore.Parked) bool {
-	n := 0
+// unfinished counts the last attempts at an entry that have not ended: their processes are gone, though perhaps for another
+// reason.
+func unfinished(p *eventstore.Parked) (n int) {
 	for i := len(p.Failures) - 1; i >= 0 && p.Failures[i].Error == errNotFinished.Error(); i-- {
 		n++
 	}
-	return n > 0 && n < carefulMost
+	return n
 }
 
 // alarm returns a channel that is filled when a key is due.

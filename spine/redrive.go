@@ -61,19 +61,21 @@ func (l *lane) pauseAfter(ctx, work context.Context, err error) bool {
 }
 
 // redriveHead tries one event again. That it is tried is committed first, so that one which kills the process is
-// not tried for ever: see unfinished. It reports whether the event is done.
+// not tried for ever, but set aside as poison. It reports whether the event is done.
 func (l *lane) redriveHead(ctx context.Context, key string, head []eventstore.Parked) (done bool, err error) {
 	in, err := l.fetch(ctx, key, head)
 	if err != nil {
 		return false, err
 	}
-	tried := l.again(head, errNotFinished)
-	announced := replace(append(slices.Clone(tried), l.unmarked(key, head)...))
-	if _, err := l.send(ctx, announced, stay, nil); err != nil {
-		return false, err
+	tried, refused := head, poisoned(head)
+	if refused == nil {
+		tried = l.again(head, errNotFinished)
+		announced := replace(append(slices.Clone(tried), l.unmarked(key, head)...))
+		if _, err := l.send(ctx, announced, stay, nil); err != nil {
+			return false, err
+		}
+		l.quarantine.putAll(announced.Parks)
 	}
-	l.quarantine.putAll(announced.Parks)
-	var refused error
 	for n := 0; ; n++ {
 		w := work{err: refused}
 		if refused == nil {
@@ -106,6 +108,14 @@ func (l *lane) redriveHead(ctx context.Context, key string, head []eventstore.Pa
 			return false, err
 		}
 	}
+}
+
+// poisoned is why an event is not tried again by itself: too many attempts in a row have not ended. Its text is in the log.
+func poisoned(head []eventstore.Parked) error {
+	if n := unfinished(&head[0]); n >= carefulMost && !head[0].Redriven {
+		return poison(n)
+	}
+	return nil
 }
 
 // replace has parked entries replaced, unless one of them was taken back by somebody else.

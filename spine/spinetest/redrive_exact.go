@@ -159,7 +159,7 @@ func redriveKills(t *Trial) {
 	}
 	t.WantParked("organ", "a-1@1!", "a-1@3", "a-1@5")
 	t.WantNumbers("copy.a-1")
-	if p := t.Parked("organ")[0]; p.Attempts != 4 || !strings.Contains(p.Failures[3].Error, "its process is gone") {
+	if p := t.Parked("organ")[0]; p.Attempts != 4 || !strings.Contains(p.Failures[3].Error, spine.ErrPoison.Error()) {
 		t.Errorf("the entry is %+v", p)
 	}
 }
