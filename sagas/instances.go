@@ -26,10 +26,10 @@ type Instances struct {
 
 // Row is one instance, as it is listed.
 type Row struct {
-	State   State     `view:"state,index"`
-	Version int       // of its definition
-	Began   time.Time `view:"began,index"`
-	Changed time.Time `view:"changed,index"` // the last time that anything happened
+	State   State
+	Version int // of its definition
+	Began   time.Time
+	Changed time.Time // the last time that anything happened
 	Reason  string    // why it turned back, or is stuck
 	Waits   []string  // the steps whose outcome it waits for, the undoing of one with "undo " before it; in the order of their names
 }
@@ -81,7 +81,7 @@ func (in Instances) view() projections.View[stored] {
 type stored struct {
 	State   string    `view:"state,index"`
 	Version int       `view:"version,index"`
-	Began   time.Time `view:"began,index"`
+	Began   time.Time `view:"began"`
 	Changed time.Time `view:"changed,index"`
 	Reason  string    `view:"reason"`
 	Waits   []string  `view:"waits"`

@@ -10,6 +10,7 @@ import (
 	"github.com/necrostack/necrostack/backends/redis"
 	"github.com/necrostack/necrostack/eventstore"
 	"github.com/necrostack/necrostack/internal/testenv"
+	goredis "github.com/redis/go-redis/v9"
 )
 
 // What is in workers' hands shows where operators look for it: as the pending entries of a consumer group.
@@ -77,6 +78,59 @@ func TestDeliveriesInHandsShowAsAConsumerGroup(t *testing.T) {
 		t.Fatal(err)
 	}
 	shows("of those who departed with nothing in their hands only who closed in time is gone:", 2, 1)
+}
+
+// What is done leaves the stream behind one that is in slow hands, too: it holds little more than what is in hands.
+func TestOneInSlowHandsDoesNotKeepTheOthersInTheStream(t *testing.T) {
+	t.Parallel()
+	const all, at = 4000, 100
+	dsn := testenv.Redis(t).Database(t)
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, client := "{"+u.Query().Get("log")+"}:w:mailer", testenv.RedisClient(t, dsn)
+	store := openStore(t, dsn, redis.Config{})
+	deliver(t, store, "mailer", all)
+	done := func(list []eventstore.Delivery) {
+		t.Helper()
+		var c eventstore.Commit
+		for _, d := range list {
+			c.Acks = append(c.Acks, eventstore.Ack{Consumer: "mailer", ID: d.ID, Attempt: d.Attempt})
+		}
+		if _, err := store.Commit(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	length := func() int64 {
+		t.Helper()
+		n, err := client.XLen(t.Context(), stream).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	slow, others, longest := take(t, store, 1, time.Hour), take(t, store, at, time.Hour), int64(0)
+	for n := 1 + at; n < all; n += len(others) {
+		next := take(t, store, at, time.Hour)
+		longest = max(longest, length())
+		done(others)
+		others = next
+	}
+	done(others)
+	if longest < at || longest > 1000+3*at {
+		t.Errorf("with up to %d in hands, the stream had %d entries", 2*at+1, longest)
+	}
+	pending, err := client.XPendingExt(t.Context(), &goredis.XPendingExtArgs{Stream: stream, Group: "workers", Start: "-", End: "+", Count: 9}).Result()
+	if err != nil || len(pending) != 1 {
+		t.Fatalf("one is in hands, but pending are %+v, %v", pending, err)
+	}
+	if entries, err := client.XRange(t.Context(), stream, pending[0].ID, pending[0].ID).Result(); err != nil || len(entries) != 1 {
+		t.Errorf("the entry of the one in hands is %v, %v", entries, err)
+	}
+	if done(slow); length() != 0 {
+		t.Errorf("with all done, the stream has %d entries", length())
+	}
 }
 
 // deliver puts events into the window of a competing consumer.

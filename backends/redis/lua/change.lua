@@ -86,13 +86,27 @@ local function done(w, id, entry_id)
   w.entries[#w.entries + 1] = entry_id
 end
 
+-- clear removes the entries from first to last of what is done from the stream: all of it if nothing else is in hands; by whole pages
+-- up to the first that is, which costs next to nothing; and one by one, as soon as that one has had many wait behind it.
+local MANY = 1000
+local function clear(w, first, last)
+  local held = call('XPENDING', w.stream, 'workers')
+  if held[1] == 0 then
+    call('XTRIM', w.stream, 'MAXLEN', 0)
+  elseif call('XLEN', w.stream) - held[1] < MANY then
+    call('XTRIM', w.stream, 'MINID', '~', held[2])
+  else
+    call('XDEL', w.stream, unpack(w.entries, first, last))
+  end
+end
+
 -- remove removes what is done.
 local function remove()
   for consumer, w in pairs(changes) do
     for i = 1, #w.done, PART do
       local last = math.min(i + PART - 1, #w.done)
       call('XACK', w.stream, 'workers', unpack(w.entries, i, last))
-      call('XDEL', w.stream, unpack(w.entries, i, last))
+      clear(w, i, last)
       call('HDEL', w.records, unpack(w.done, i, last))
       if call('ZREM', P .. 'wl:' .. consumer, unpack(w.done, i, last)) <= last - i then -- some whose time had passed
         call('ZREM', P .. 'wr:' .. consumer, unpack(w.done, i, last))

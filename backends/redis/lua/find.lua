@@ -67,8 +67,25 @@ for k, p in ipairs(found) do
   end
   positions[k] = p
 end
-for k = 1, math.min(inline, #positions) do
-  local id = fmt('%.0f-0', positions[k])
-  events[k] = call('XRANGE', log, id, id)[1]
+
+-- ranged adds the entries from the position a to b, in that order.
+local function ranged(a, b)
+  for _, e in ipairs(call(backward and 'XREVRANGE' or 'XRANGE', log, fmt('%.0f-0', a), fmt('%.0f-0', b))) do
+    events[#events + 1] = e
+  end
+end
+
+-- A few events are returned at once. Many are read from the log itself: what passes through Lua takes several times as long.
+if #positions <= inline then
+  local step, first = backward and -1 or 1, 1
+  for k = 1, #positions do
+    if positions[k + 1] ~= positions[k] + step then
+      ranged(positions[first], positions[k])
+      first = k + 1
+    end
+  end
+  if #events < #positions then
+    events = {} -- whoever reads them finds what is wrong
+  end
 end
 return { head, reached or '', positions, events }

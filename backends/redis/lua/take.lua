@@ -23,27 +23,34 @@ if #ended > 0 then
   call('ZREMRANGEBYSCORE', later, '-inf', now)
 end
 
--- What is taken: of a window of which much was handed out before, that may be a page further on.
-local ids, taken, again, at = {}, {}, 0, 0
-while #ids < most do
+-- What is taken: of a window of which much was handed out before, that may be a page further on. What is new is as deliver in
+-- change.lua makes it.
+local NEW = '0 0 - 0 '
+local ids, taken, n, again, passed, at = {}, {}, 0, 0, false, 0
+while n < most do
   local page = call('ZRANGE', ready, at, at + math.min(most, PAGE) - 1)
   if #page == 0 then
     break
   end
   at = at + #page
   for k, record in ipairs(call('HMGET', records, unpack(page))) do
-    local before = sub(record, 1, 2) ~= '0 '
-    if #ids < most and not (before and again == limit) then
+    local before = sub(record, 1, 8) ~= NEW
+    if n == most then
+      break
+    elseif before and again == limit then
+      passed = true -- somebody else is to have it
+    else
       again = again + (before and 1 or 0)
-      ids[#ids + 1], taken[#taken + 1] = page[k], record
+      n = n + 1
+      ids[n], taken[n] = page[k], record
     end
   end
 end
-if #ids == 0 and ARGV[7] ~= '1' then
+if n == 0 and ARGV[7] ~= '1' then
   return {}
 end
 if call('EXISTS', stream) == 0 then
-  if #ids == 0 then
+  if n == 0 then
     return {}
   end
   call('XGROUP', 'CREATE', stream, 'workers', '0', 'MKSTREAM')
@@ -51,22 +58,35 @@ end
 
 -- What somebody has let lie passes to this worker; the rest is put into the stream, and read by it.
 local fresh, due, reply, dues = 0, fmt('%.0f', now + tonumber(ARGV[4])), {}, {}
-for k, id in ipairs(ids) do
-  local attempt, entry, rest = string.match(taken[k], '^(%d+) %d (%S+) %d+ (.*)$')
-  if entry == '-' then
-    entry = call('XADD', stream, '*', 'delivery', id .. ' ' .. string.match(rest, '^[^\n]+'))
+local first, behind = '1 1 ', ' ' .. due .. ' '
+for k = 1, n do
+  local id, record = ids[k], taken[k]
+  if sub(record, 1, 8) == NEW then
+    local rest = sub(record, 9)
+    record = first .. call('XADD', stream, '*', 'delivery', id .. ' ' .. rest) .. behind .. rest
     fresh = fresh + 1
   else
-    call('XCLAIM', stream, 'workers', worker, 0, entry, 'RETRYCOUNT', attempt + 1, 'JUSTID')
+    local attempt, entry, rest = string.match(record, '^(%d+) %d (%S+) %d+ (.*)$')
+    if entry == '-' then
+      entry = call('XADD', stream, '*', 'delivery', id .. ' ' .. string.match(rest, '^[^\n]+'))
+      fresh = fresh + 1
+    else
+      call('XCLAIM', stream, 'workers', worker, 0, entry, 'RETRYCOUNT', attempt + 1, 'JUSTID')
+    end
+    record = fmt('%.0f 1 %s %s %s', attempt + 1, entry, due, rest)
   end
-  reply[2 * k - 1], reply[2 * k] = id, fmt('%.0f 1 %s %s %s', attempt + 1, entry, due, rest)
-  dues[2 * k - 1], dues[2 * k] = due, id
+  reply[2 * k - 1], reply[2 * k], dues[2 * k - 1], dues[2 * k] = id, record, due, id
 end
-for i = 1, #ids, PAGE do
-  local last = math.min(i + PAGE - 1, #ids)
+for i = 1, n, PAGE do
+  local last = math.min(i + PAGE - 1, n)
   call('HSET', records, unpack(reply, 2 * i - 1, 2 * last))
-  call('ZREM', ready, unpack(ids, i, last))
   call('ZADD', later, unpack(dues, 2 * i - 1, 2 * last))
+  if passed then
+    call('ZREM', ready, unpack(ids, i, last))
+  end
+end
+if n > 0 and not passed then
+  call('ZREMRANGEBYRANK', ready, 0, n - 1)
 end
 if fresh > 0 then
   call('XREADGROUP', 'GROUP', 'workers', worker, 'COUNT', fresh, 'STREAMS', stream, '>')
