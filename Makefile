@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 
 export BENCH ?= .
-TIMEOUT   ?= 90m
+TIMEOUT   ?= 60m
 PARALLEL  ?= 4
 TESTFLAGS ?=
 PEERS     ?=

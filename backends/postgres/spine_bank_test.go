@@ -355,10 +355,16 @@ func (w *worker) stop() {
 	w.leave()
 }
 
-// leave waits for the end of a worker that was told to end.
+// leave waits for the end of a worker that was told to end. One that does not end shows where it hangs.
 func (w *worker) leave() {
 	w.tb.Helper()
-	<-w.heard
+	select {
+	case <-w.heard:
+	case <-time.After(patience):
+		w.tb.Errorf("process %d has not ended %v after it was told to", w.pid(), patience)
+		w.signal(syscall.SIGQUIT)
+		<-w.heard
+	}
 	if err := w.wait(); err != nil {
 		w.tb.Error(err)
 	}
