@@ -16,12 +16,7 @@ import (
 // What is in workers' hands shows where operators look for it: as the pending entries of a consumer group.
 func TestDeliveriesInHandsShowAsAConsumerGroup(t *testing.T) {
 	t.Parallel()
-	dsn := testenv.Redis(t).Database(t)
-	u, err := url.Parse(dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stream, client := "{"+u.Query().Get("log")+"}:w:mailer", testenv.RedisClient(t, dsn)
+	dsn, stream, client := mailer(t)
 	store := openStore(t, dsn, redis.Config{})
 	deliver(t, store, "mailer", 3)
 	other, err := redis.Open(t.Context(), dsn, redis.Config{})
@@ -84,12 +79,7 @@ func TestDeliveriesInHandsShowAsAConsumerGroup(t *testing.T) {
 func TestOneInSlowHandsDoesNotKeepTheOthersInTheStream(t *testing.T) {
 	t.Parallel()
 	const all, at = 4000, 100
-	dsn := testenv.Redis(t).Database(t)
-	u, err := url.Parse(dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stream, client := "{"+u.Query().Get("log")+"}:w:mailer", testenv.RedisClient(t, dsn)
+	dsn, stream, client := mailer(t)
 	store := openStore(t, dsn, redis.Config{})
 	deliver(t, store, "mailer", all)
 	done := func(list []eventstore.Delivery) {
@@ -131,6 +121,17 @@ func TestOneInSlowHandsDoesNotKeepTheOthersInTheStream(t *testing.T) {
 	if done(slow); length() != 0 {
 		t.Errorf("with all done, the stream has %d entries", length())
 	}
+}
+
+// mailer names a log of its own, and the stream of what is in hands there, for a client.
+func mailer(t *testing.T) (dsn, stream string, client *goredis.Client) {
+	t.Helper()
+	dsn = testenv.Redis(t).Database(t)
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dsn, "{" + u.Query().Get("log") + "}:w:mailer", testenv.RedisClient(t, dsn)
 }
 
 // deliver puts events into the window of a competing consumer.
