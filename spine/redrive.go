@@ -110,7 +110,7 @@ func (l *lane) redriveHead(ctx context.Context, key string, head []eventstore.Pa
 	}
 }
 
-// poisoned is why an event is not tried again by itself: too many attempts in a row have not ended. Its text is in the log.
+// poisoned is why an event is not tried again by itself, or nil: too many attempts in a row have not ended.
 func poisoned(head []eventstore.Parked) error {
 	if n := unfinished(&head[0]); n >= carefulMost && !head[0].Redriven {
 		return poison(n)
